@@ -1,0 +1,607 @@
+package program
+
+import (
+	"fmt"
+	"math"
+)
+
+// MaxInstrs bounds the length of one function. A longer one is refused with an
+// [Error]: it comes from a formula or a problem that is too large.
+const MaxInstrs = 2_000_000
+
+// Error is what a Builder panics with when a function cannot be written;
+// [Catch] turns it back into an error.
+type Error struct{ Msg string }
+
+func (e *Error) Error() string { return "program: " + e.Msg }
+
+// Catch, deferred, stores a Builder's *Error in *err and lets other panics pass.
+func Catch(err *error) {
+	switch r := recover().(type) {
+	case nil:
+	case *Error:
+		*err = r
+	default:
+		panic(r)
+	}
+}
+
+func fail(format string, args ...any) { panic(&Error{fmt.Sprintf(format, args...)}) }
+
+// Builder writes a Func. Equal pure operations in scope are written once,
+// constants are folded, and identities that are exact in IEEE-754 (x*1, x/1,
+// --x, select of equals) disappear. Misuse (a wrong type, an operand out of scope) panics with an *Error.
+type Builder struct {
+	f      *Func
+	scopes []scope // innermost last
+	strict bool
+	consts map[constKey]Value
+	affine map[string]int
+	in     []Value
+	where  []int // scope depth+identity of each value, see use
+	nscope int
+}
+
+type instrKey struct {
+	op      Op
+	typ     Type
+	a, b, c Value
+	imm     uint64
+}
+
+type constKey struct {
+	typ Type
+	imm uint64
+}
+
+type scope struct {
+	id    int
+	start int // position of its OpLoop or OpGuard
+	cse   map[instrKey]Value
+	once  map[string][]Value
+}
+
+// NewBuilder starts a function with the given name.
+func NewBuilder(name string) *Builder {
+	return &Builder{
+		f:      &Func{Name: name},
+		scopes: []scope{{id: 0, start: -1, cse: map[instrKey]Value{}}},
+		affine: map[string]int{},
+	}
+}
+
+// Input adds an input of type t.
+func (b *Builder) Input(name string, t Type) Value {
+	if len(b.scopes) != 1 {
+		fail("input %s inside a block", name)
+	}
+	b.f.In = append(b.f.In, t)
+	b.f.InNames = append(b.f.InNames, name)
+	return b.append(Instr{Op: OpInput, Type: t, A: NoValue, B: NoValue, C: NoValue, Imm: uint64(len(b.f.In) - 1)})
+}
+
+// Inputs adds n inputs of type F64, called name0, name1, ...
+func (b *Builder) Inputs(name string, n int) []Value {
+	v := make([]Value, n)
+	for i := range v {
+		v[i] = b.Input(fmt.Sprintf("%s%d", name, i), F64)
+	}
+	return v
+}
+
+// Finish ends the function with the given outputs.
+func (b *Builder) Finish(out ...Value) *Func {
+	if len(b.scopes) != 1 {
+		fail("%s: a block is not closed", b.f.Name)
+	}
+	for _, v := range out {
+		b.use(v)
+	}
+	b.f.Out = append([]Value(nil), out...)
+	f := b.f
+	b.f = nil
+	return f
+}
+
+// Type returns the type of v.
+func (b *Builder) Type(v Value) Type { return b.f.Instrs[v].Type }
+
+// Len is the number of instructions so far.
+func (b *Builder) Len() int { return len(b.f.Instrs) }
+
+// ConstValue reports v's value if it is an F64 constant.
+func (b *Builder) ConstValue(v Value) (float64, bool) {
+	in := &b.f.Instrs[v]
+	if in.Op == OpConst && in.Type == F64 {
+		return math.Float64frombits(in.Imm), true
+	}
+	return 0, false
+}
+
+// Strict runs write; multiplications written meanwhile are never fused with an
+// addition. Error-free transformations and elementary functions need it.
+func (b *Builder) Strict(write func()) {
+	old := b.strict
+	b.strict = true
+	write()
+	b.strict = old
+}
+
+func (b *Builder) append(in Instr) Value {
+	if len(b.f.Instrs) >= MaxInstrs {
+		fail("%s is too large: more than %d operations", b.f.Name, MaxInstrs)
+	}
+	b.f.Instrs = append(b.f.Instrs, in)
+	b.where = append(b.where, b.scopes[len(b.scopes)-1].id)
+	return Value(len(b.f.Instrs) - 1)
+}
+
+// use checks that v is in scope.
+func (b *Builder) use(v Value) {
+	if v < 0 || int(v) >= len(b.f.Instrs) {
+		fail("%s: operand v%d does not exist", b.f.Name, v)
+	}
+	for i := range b.scopes {
+		if b.scopes[i].id == b.where[v] {
+			return
+		}
+	}
+	fail("%s: operand v%d (%s) is used outside its block", b.f.Name, v, b.f.instr(&b.f.Instrs[v]))
+}
+
+func (b *Builder) emit(op Op, typ Type, imm uint64, args ...Value) Value {
+	in := Instr{Op: op, Type: typ, A: NoValue, B: NoValue, C: NoValue, Imm: imm}
+	for i, v := range args {
+		b.use(v)
+		if t := ops[op].args[i]; t != None && t != b.Type(v) {
+			fail("%s: operand %d of %s is %s, want %s", b.f.Name, i, op, b.Type(v), t)
+		}
+		switch i {
+		case 0:
+			in.A = v
+		case 1:
+			in.B = v
+		case 2:
+			in.C = v
+		}
+	}
+	if !op.Pure() && op != OpIndex {
+		return b.append(in)
+	}
+	if v, ok := b.fold(in); ok {
+		return v
+	}
+	if commutes(op) && in.A > in.B {
+		in.A, in.B = in.B, in.A
+	}
+	key := instrKey{in.Op, in.Type, in.A, in.B, in.C, in.Imm}
+	for i := len(b.scopes) - 1; i >= 0; i-- {
+		if v, ok := b.scopes[i].cse[key]; ok {
+			if b.strict {
+				b.f.Instrs[v].Strict = b.f.Instrs[v].Strict || op == OpMul
+			}
+			return v
+		}
+	}
+	in.Strict = b.strict && op == OpMul
+	v := b.append(in)
+	b.scopes[len(b.scopes)-1].cse[key] = v
+	return v
+}
+
+// commutes: a NaN's payload aside, exchanging the operands changes nothing.
+func commutes(op Op) bool {
+	switch op {
+	case OpAdd, OpMul, OpFMA, OpEq, OpAnd, OpOr, OpIAdd, OpMulU32, OpIAnd, OpIOr, OpIXor, OpIEq:
+		return true
+	}
+	return false
+}
+
+func (b *Builder) constant(v Value) (uint64, bool) {
+	if v < 0 {
+		return 0, false
+	}
+	in := &b.f.Instrs[v]
+	return in.Imm, in.Op == OpConst
+}
+
+var (
+	bitsOne     = math.Float64bits(1)
+	bitsNegZero = uint64(1) << 63
+)
+
+// fold finds an operation's value without writing it.
+func (b *Builder) fold(in Instr) (Value, bool) {
+	if in.Op == OpConst || in.Op == OpIndex {
+		return 0, false
+	}
+	ca, ka := b.constant(in.A)
+	cb, kb := b.constant(in.B)
+	cc, kc := b.constant(in.C)
+	n := in.Op.NumArgs()
+	if ka && (n < 2 || kb) && (n < 3 || kc) {
+		if in.Op == OpTable {
+			t := b.f.Tables[in.Imm]
+			return b.F(t[ca&uint64(len(t)-1)]), true
+		}
+		return b.konst(in.Type, Apply(in.Op, ca, cb, cc)), true
+	}
+	switch in.Op {
+	case OpMul:
+		if ka && ca == bitsOne {
+			return in.B, true
+		}
+		if kb && cb == bitsOne {
+			return in.A, true
+		}
+	case OpDiv:
+		if kb && cb == bitsOne {
+			return in.A, true
+		}
+	case OpAdd: // x + (-0) is x for every x
+		if ka && ca == bitsNegZero {
+			return in.B, true
+		}
+		if kb && cb == bitsNegZero {
+			return in.A, true
+		}
+	case OpSub: // x - (+0) is x for every x
+		if kb && cb == 0 {
+			return in.A, true
+		}
+	case OpNeg:
+		if d := b.f.Instrs[in.A]; d.Op == OpNeg {
+			return d.A, true
+		}
+	case OpAbs:
+		if d := b.f.Instrs[in.A]; d.Op == OpAbs {
+			return in.A, true
+		} else if d.Op == OpNeg {
+			return b.Abs(d.A), true
+		}
+	case OpSelect:
+		if ka {
+			if ca != 0 {
+				return in.B, true
+			}
+			return in.C, true
+		}
+		if in.B == in.C {
+			return in.B, true
+		}
+		if d := b.f.Instrs[in.A]; d.Op == OpNot {
+			return b.emit(OpSelect, in.Type, 0, d.A, in.C, in.B), true
+		}
+	case OpAnd:
+		switch {
+		case in.A == in.B, kb && cb == 1, ka && ca == 0:
+			return in.A, true
+		case ka && ca == 1, kb && cb == 0:
+			return in.B, true
+		}
+	case OpOr:
+		switch {
+		case in.A == in.B, kb && cb == 0, ka && ca == 1:
+			return in.A, true
+		case ka && ca == 0, kb && cb == 1:
+			return in.B, true
+		}
+	case OpNot:
+		if d := b.f.Instrs[in.A]; d.Op == OpNot {
+			return d.A, true
+		}
+	case OpBits:
+		if d := b.f.Instrs[in.A]; d.Op == OpFromBits {
+			return d.A, true
+		}
+	case OpFromBits:
+		if d := b.f.Instrs[in.A]; d.Op == OpBits {
+			return d.A, true
+		}
+	case OpIAdd:
+		if kb && cb == 0 {
+			return in.A, true
+		}
+		if ka && ca == 0 {
+			return in.B, true
+		}
+	}
+	return 0, false
+}
+
+func (b *Builder) konst(t Type, bits uint64) Value {
+	if t == F64 && math.IsNaN(math.Float64frombits(bits)) {
+		bits = 0x7ff8000000000001 // one NaN
+	}
+	return b.emit(OpConst, t, bits)
+}
+
+// F is a constant F64.
+func (b *Builder) F(x float64) Value { return b.konst(F64, math.Float64bits(x)) }
+
+// I is a constant I64.
+func (b *Builder) I(x int64) Value { return b.konst(I64, uint64(x)) }
+
+// B is a constant Bool.
+func (b *Builder) B(x bool) Value { return b.konst(Bool, bit(x)) }
+
+// Arithmetic on F64; see the operations of the same name.
+
+func (b *Builder) Add(x, y Value) Value    { return b.emit(OpAdd, F64, 0, x, y) }
+func (b *Builder) Sub(x, y Value) Value    { return b.emit(OpSub, F64, 0, x, y) }
+func (b *Builder) Mul(x, y Value) Value    { return b.emit(OpMul, F64, 0, x, y) }
+func (b *Builder) Div(x, y Value) Value    { return b.emit(OpDiv, F64, 0, x, y) }
+func (b *Builder) Sqrt(x Value) Value      { return b.emit(OpSqrt, F64, 0, x) }
+func (b *Builder) FMA(x, y, z Value) Value { return b.emit(OpFMA, F64, 0, x, y, z) }
+func (b *Builder) Neg(x Value) Value       { return b.emit(OpNeg, F64, 0, x) }
+func (b *Builder) Abs(x Value) Value       { return b.emit(OpAbs, F64, 0, x) }
+func (b *Builder) Round(x Value) Value     { return b.emit(OpRound, F64, 0, x) }
+func (b *Builder) Floor(x Value) Value     { return b.emit(OpFloor, F64, 0, x) }
+func (b *Builder) Trunc(x Value) Value     { return b.emit(OpTrunc, F64, 0, x) }
+
+// Comparisons of F64; those with a NaN are false, Ne's true.
+
+func (b *Builder) Lt(x, y Value) Value { return b.emit(OpLt, Bool, 0, x, y) }
+func (b *Builder) Le(x, y Value) Value { return b.emit(OpLe, Bool, 0, x, y) }
+func (b *Builder) Gt(x, y Value) Value { return b.Lt(y, x) }
+func (b *Builder) Ge(x, y Value) Value { return b.Le(y, x) }
+func (b *Builder) Eq(x, y Value) Value { return b.emit(OpEq, Bool, 0, x, y) }
+func (b *Builder) Ne(x, y Value) Value { return b.Not(b.Eq(x, y)) }
+
+// IsNaN and IsFinite classify an F64.
+
+func (b *Builder) IsNaN(x Value) Value { return b.Ne(x, x) }
+func (b *Builder) IsFinite(x Value) Value {
+	return b.Lt(b.Abs(x), b.F(math.Inf(1)))
+}
+
+// Logic on Bool; And and Or take any number.
+
+func (b *Builder) And(x ...Value) Value {
+	r := b.B(true)
+	for _, v := range x {
+		r = b.emit(OpAnd, Bool, 0, r, v)
+	}
+	return r
+}
+func (b *Builder) Or(x ...Value) Value {
+	r := b.B(false)
+	for _, v := range x {
+		r = b.emit(OpOr, Bool, 0, r, v)
+	}
+	return r
+}
+func (b *Builder) Not(x Value) Value { return b.emit(OpNot, Bool, 0, x) }
+
+// Select is cond ? x : y, of any type.
+func (b *Builder) Select(cond, x, y Value) Value {
+	b.sameType(OpSelect, x, y)
+	return b.emit(OpSelect, b.Type(x), 0, cond, x, y)
+}
+
+func (b *Builder) sameType(op Op, x, y Value) {
+	if b.Type(x) != b.Type(y) {
+		fail("%s: %s of %s and %s", b.f.Name, op, b.Type(x), b.Type(y))
+	}
+}
+
+// Min is x < y ? x : y, so a NaN in either yields y.
+func (b *Builder) Min(x, y Value) Value { return b.Select(b.Lt(x, y), x, y) }
+
+// Max is x > y ? x : y, so a NaN in either yields y.
+func (b *Builder) Max(x, y Value) Value { return b.Select(b.Gt(x, y), x, y) }
+
+// Integer operations on I64.
+
+func (b *Builder) IAdd(x, y Value) Value     { return b.emit(OpIAdd, I64, 0, x, y) }
+func (b *Builder) ISub(x, y Value) Value     { return b.emit(OpISub, I64, 0, x, y) }
+func (b *Builder) MulU32(x, y Value) Value   { return b.emit(OpMulU32, I64, 0, x, y) }
+func (b *Builder) IAnd(x, y Value) Value     { return b.emit(OpIAnd, I64, 0, x, y) }
+func (b *Builder) IOr(x, y Value) Value      { return b.emit(OpIOr, I64, 0, x, y) }
+func (b *Builder) IXor(x, y Value) Value     { return b.emit(OpIXor, I64, 0, x, y) }
+func (b *Builder) Shl(x, n Value) Value      { return b.emit(OpShl, I64, 0, x, n) }
+func (b *Builder) Shr(x, n Value) Value      { return b.emit(OpShr, I64, 0, x, n) }
+func (b *Builder) ILt(x, y Value) Value      { return b.emit(OpILt, Bool, 0, x, y) }
+func (b *Builder) IEq(x, y Value) Value      { return b.emit(OpIEq, Bool, 0, x, y) }
+func (b *Builder) Bits(x Value) Value        { return b.emit(OpBits, I64, 0, x) }
+func (b *Builder) FromBits(x Value) Value    { return b.emit(OpFromBits, F64, 0, x) }
+func (b *Builder) IndexValue(a Affine) Value { return b.emit(OpIndex, I64, uint64(b.affineID(a))) }
+
+const shifter = 3 << 51 // 1.5 * 2^52: adding it puts an integer into the low bits
+
+// ToInt converts an integral F64 of magnitude at most 2^51 to I64; other
+// arguments give some integer.
+func (b *Builder) ToInt(x Value) Value {
+	return b.ISub(b.Bits(b.Add(x, b.F(shifter))), b.Bits(b.F(shifter)))
+}
+
+// ToFloat converts an I64 of magnitude at most 2^51 to F64; other arguments
+// give some number.
+func (b *Builder) ToFloat(i Value) Value {
+	return b.Sub(b.FromBits(b.IAdd(i, b.Bits(b.F(shifter)))), b.F(shifter))
+}
+
+// NewTable adds a table of constants, its length a power of two.
+func (b *Builder) NewTable(t []float64) int {
+	if n := len(t); n == 0 || n&(n-1) != 0 {
+		fail("%s: a table of %d entries; the length must be a power of two", b.f.Name, n)
+	}
+next:
+	for i, u := range b.f.Tables {
+		if len(u) != len(t) {
+			continue
+		}
+		for k := range u {
+			if math.Float64bits(u[k]) != math.Float64bits(t[k]) {
+				continue next
+			}
+		}
+		return i
+	}
+	b.f.Tables = append(b.f.Tables, append([]float64(nil), t...))
+	return len(b.f.Tables) - 1
+}
+
+// Table is entry i (taken modulo the table's length) of a table.
+func (b *Builder) Table(table int, i Value) Value { return b.emit(OpTable, F64, uint64(table), i) }
+
+func (b *Builder) affineID(a Affine) int {
+	for _, t := range a.Terms {
+		if !b.inLoop(t.Loop) {
+			fail("%s: index %s is used outside its loop", b.f.Name, a)
+		}
+	}
+	k := a.key()
+	if i, ok := b.affine[k]; ok {
+		return i
+	}
+	b.f.Affines = append(b.f.Affines, a)
+	b.affine[k] = len(b.f.Affines) - 1
+	return len(b.f.Affines) - 1
+}
+
+func (b *Builder) inLoop(loop int) bool {
+	for _, s := range b.scopes {
+		if s.start >= 0 && b.f.Instrs[s.start].Op == OpLoop && int(b.f.Instrs[s.start].Imm) == loop {
+			return true
+		}
+	}
+	return false
+}
+
+// Array is a local array of F64; what it holds does not outlive one call of the
+// function. What is stored inside a Guard may be read only inside that guard.
+type Array int
+
+// NewArray adds a local array of n elements.
+func (b *Builder) NewArray(n int) Array {
+	if n < 1 {
+		fail("%s: an array of %d elements", b.f.Name, n)
+	}
+	b.f.Arrays = append(b.f.Arrays, n)
+	return Array(len(b.f.Arrays) - 1)
+}
+
+// Load reads element i of an array.
+func (b *Builder) Load(a Array, i Affine) Value {
+	return b.emit(OpLoad, F64, uint64(b.affineID(i))<<32|uint64(a))
+}
+
+// Store writes element i of an array.
+func (b *Builder) Store(a Array, i Affine, v Value) {
+	b.emit(OpStore, None, uint64(b.affineID(i))<<32|uint64(a), v)
+}
+
+// At is the constant index i.
+func At(i int) Affine { return Affine{Const: i} }
+
+func (b *Builder) open(in Instr) int {
+	at := b.append(in)
+	b.nscope++
+	b.scopes = append(b.scopes, scope{id: b.nscope, start: int(at), cse: map[instrKey]Value{}})
+	return int(at)
+}
+
+func (b *Builder) close(op Op) {
+	s := b.scopes[len(b.scopes)-1]
+	b.scopes = b.scopes[:len(b.scopes)-1]
+	b.append(Instr{Op: op, A: NoValue, B: NoValue, C: NoValue, Imm: uint64(s.start)})
+}
+
+// Loop runs body for i = lo..hi-1, carrying values from trip to trip: body gets
+// the index and the carried values (first those of init) and returns the values
+// for the next trip, as many and of the same types. Loop returns them after the last trip.
+func (b *Builder) Loop(lo, hi Affine, init []Value, body func(i Affine, carried []Value) []Value) []Value {
+	for _, v := range init {
+		b.use(v)
+	}
+	for _, a := range []Affine{lo, hi} {
+		b.affineID(a)
+	}
+	id := len(b.f.Loops)
+	b.f.Loops = append(b.f.Loops, Loop{lo, hi})
+	b.open(Instr{Op: OpLoop, A: NoValue, B: NoValue, C: NoValue, Imm: uint64(id)})
+	phi := make([]Value, len(init))
+	for i, v := range init {
+		phi[i] = b.append(Instr{Op: OpPhi, Type: b.Type(v), A: v, B: NoValue, C: NoValue})
+	}
+	next := body(Affine{Terms: []Term{{id, 1}}}, append([]Value(nil), phi...))
+	if len(next) != len(init) {
+		fail("%s: a loop carries %d values and returns %d", b.f.Name, len(init), len(next))
+	}
+	for i, v := range next {
+		b.use(v)
+		b.sameType(OpPhi, phi[i], v)
+		b.f.Instrs[phi[i]].B = v
+	}
+	b.close(OpEndLoop)
+	out := make([]Value, len(phi))
+	for i, p := range phi {
+		out[i] = b.append(Instr{Op: OpLoopOut, Type: b.f.Instrs[p].Type, A: p, B: NoValue, C: NoValue})
+	}
+	return out
+}
+
+// Guard computes the values of body where cond holds and otherwise is those of
+// orElse: a Select whose first branch an engine may skip when no sample asks for
+// it. Body must be worth skipping: it is written in a block of its own.
+func (b *Builder) Guard(cond Value, orElse []Value, body func() []Value) []Value {
+	b.use(cond)
+	if b.Type(cond) != Bool {
+		fail("%s: a guard on %s", b.f.Name, b.Type(cond))
+	}
+	if c, ok := b.constant(cond); ok {
+		if c != 0 {
+			return body()
+		}
+		return append([]Value(nil), orElse...)
+	}
+	for _, v := range orElse {
+		b.use(v)
+	}
+	b.open(Instr{Op: OpGuard, A: cond, B: NoValue, C: NoValue})
+	in := body()
+	if len(in) != len(orElse) {
+		fail("%s: a guard of %d values has %d otherwise", b.f.Name, len(in), len(orElse))
+	}
+	for i, v := range in {
+		b.use(v)
+		b.sameType(OpMerge, v, orElse[i])
+	}
+	b.close(OpEndGuard)
+	out := make([]Value, len(in))
+	for i, v := range in {
+		out[i] = b.append(Instr{Op: OpMerge, Type: b.f.Instrs[v].Type, A: cond, B: v, C: orElse[i]})
+	}
+	return out
+}
+
+// Once returns the values that write returned when Once was called with the same
+// name and arguments before, if they are in scope, and else those of write: it
+// merges equal blocks (guards, loops), as equal operations are merged anyway.
+func (b *Builder) Once(name string, args []Value, write func() []Value) []Value {
+	key := fmt.Sprint(name, args)
+	for i := len(b.scopes) - 1; i >= 0; i-- {
+		if v, ok := b.scopes[i].once[key]; ok {
+			return v
+		}
+	}
+	v := write()
+	s := &b.scopes[len(b.scopes)-1]
+	if s.once == nil {
+		s.once = map[string][]Value{}
+	}
+	s.once[key] = v
+	return v
+}
+
+// Inline writes f's instructions here with args as its inputs and returns its
+// outputs.
+func (b *Builder) Inline(f *Func, args ...Value) []Value {
+	if len(args) != len(f.In) {
+		fail("%s: %s takes %d inputs, got %d", b.f.Name, f.Name, len(f.In), len(args))
+	}
+	c := copier{b: b, f: f}
+	return c.run(args)
+}

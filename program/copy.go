@@ -1,0 +1,225 @@
+package program
+
+// copier writes a Func's instructions into a Builder, with a chance to leave
+// out, replace and move them.
+type copier struct {
+	b    *Builder
+	f    *Func
+	live []bool // nil: all
+	end  map[int]int
+	to   []Value // new names; NoValue: not (yet) written
+	licm bool    // write loop-invariant operations in front of their loop
+	fuse []Value // of an OpAdd or OpSub: the OpMul that it absorbs; nil: none
+	sub  map[Value]Value
+
+	arrays, tables, loops map[int]int
+}
+
+// ends maps the position of each OpLoop and OpGuard to that of its end.
+func ends(f *Func) map[int]int {
+	m := map[int]int{}
+	for i := range f.Instrs {
+		if op := f.Instrs[i].Op; op == OpEndLoop || op == OpEndGuard {
+			m[int(f.Instrs[i].Imm)] = i
+		}
+	}
+	return m
+}
+
+func (c *copier) run(args []Value) []Value {
+	c.end = ends(c.f)
+	c.arrays, c.tables, c.loops = map[int]int{}, map[int]int{}, map[int]int{}
+	c.to = make([]Value, len(c.f.Instrs))
+	for i := range c.to {
+		c.to[i] = NoValue
+	}
+	for i := range c.f.Instrs {
+		if in := &c.f.Instrs[i]; in.Op == OpInput {
+			c.to[i] = args[in.Imm]
+		}
+	}
+	for old, v := range c.sub {
+		c.to[old] = v
+	}
+	c.copy(0, len(c.f.Instrs))
+	out := make([]Value, len(c.f.Out))
+	for i, v := range c.f.Out {
+		out[i] = c.to[v]
+	}
+	return out
+}
+
+func (c *copier) array(i int) uint64 {
+	if _, ok := c.arrays[i]; !ok {
+		c.arrays[i] = int(c.b.NewArray(c.f.Arrays[i]))
+	}
+	return uint64(c.arrays[i])
+}
+
+func (c *copier) aff(a Affine) Affine {
+	r := Affine{Const: a.Const}
+	for _, t := range a.Terms {
+		r.Terms = append(r.Terms, Term{c.loops[t.Loop], t.Coef})
+	}
+	return r
+}
+
+func (c *copier) dead(i int) bool { return c.live != nil && !c.live[i] }
+
+// copy writes instructions from..to-1.
+func (c *copier) copy(from, to int) {
+	for i := from; i < to; i++ {
+		in := &c.f.Instrs[i]
+		if c.to[i] != NoValue || c.dead(i) {
+			if in.Op == OpLoop || in.Op == OpGuard {
+				i = c.end[i]
+			}
+			continue
+		}
+		switch in.Op {
+		case OpLoop:
+			c.loop(i)
+			i = c.end[i]
+		case OpGuard:
+			c.guard(i)
+			i = c.end[i]
+		default:
+			c.to[i] = c.one(i)
+		}
+	}
+}
+
+// one writes the plain instruction at i.
+func (c *copier) one(i int) Value {
+	in, b := &c.f.Instrs[i], c.b
+	switch in.Op {
+	case OpConst:
+		return b.konst(in.Type, in.Imm)
+	case OpTable:
+		t, ok := c.tables[int(in.Imm)]
+		if !ok {
+			t = b.NewTable(c.f.Tables[in.Imm])
+			c.tables[int(in.Imm)] = t
+		}
+		return b.Table(t, c.to[in.A])
+	case OpIndex:
+		return b.IndexValue(c.aff(c.f.Affines[in.Imm]))
+	case OpLoad:
+		return b.Load(Array(c.array(int(in.Imm&0xffffffff))), c.aff(c.f.Affines[in.Imm>>32]))
+	case OpStore:
+		b.Store(Array(c.array(int(in.Imm&0xffffffff))), c.aff(c.f.Affines[in.Imm>>32]), c.to[in.A])
+		return NoValue
+	case OpMerge: // nothing of its guard is left
+		return b.Select(c.to[in.A], c.to[in.B], c.to[in.C])
+	}
+	if c.fuse != nil && c.fuse[i] != NoValue {
+		m := &c.f.Instrs[c.fuse[i]]
+		x, y := c.to[m.A], c.to[m.B]
+		switch {
+		case in.Op == OpAdd && c.fuse[i] == in.A:
+			return b.FMA(x, y, c.to[in.B])
+		case in.Op == OpAdd:
+			return b.FMA(x, y, c.to[in.A])
+		case c.fuse[i] == in.A:
+			return b.FMA(x, y, b.Neg(c.to[in.B]))
+		default:
+			return b.FMA(b.Neg(x), y, c.to[in.A])
+		}
+	}
+	args := make([]Value, in.Op.NumArgs())
+	for k := range args {
+		args[k] = c.to[in.Arg(k)]
+	}
+	old := b.strict
+	b.strict = old || in.Strict
+	v := b.emit(in.Op, in.Type, in.Imm, args...)
+	b.strict = old
+	return v
+}
+
+func (c *copier) loop(at int) {
+	in, end := &c.f.Instrs[at], c.end[at]
+	if c.licm {
+		c.invariants(at+1, end)
+	}
+	l := c.f.Loops[in.Imm]
+	var phis []int
+	var init []Value
+	for i := at + 1; i < end && c.f.Instrs[i].Op == OpPhi; i++ {
+		if !c.dead(i) {
+			phis = append(phis, i)
+			init = append(init, c.to[c.f.Instrs[i].A])
+		}
+	}
+	out := c.b.Loop(c.aff(l.Lo), c.aff(l.Hi), init, func(idx Affine, carried []Value) []Value {
+		c.loops[int(in.Imm)] = idx.Terms[0].Loop
+		for k, i := range phis {
+			c.to[i] = carried[k]
+		}
+		c.copy(at+1, end)
+		next := make([]Value, len(phis))
+		for k, i := range phis {
+			next[k] = c.to[c.f.Instrs[i].B]
+		}
+		return next
+	})
+	for j := end + 1; j < len(c.f.Instrs) && c.f.Instrs[j].Op == OpLoopOut; j++ {
+		for k, i := range phis {
+			if int(c.f.Instrs[j].A) == i {
+				c.to[j] = out[k]
+			}
+		}
+	}
+}
+
+// invariants writes those operations of a loop's body that depend on nothing
+// inside of it. Those in guards stay where they can be skipped.
+func (c *copier) invariants(from, end int) {
+	for i := from; i < end; i++ {
+		in := &c.f.Instrs[i]
+		if in.Op == OpGuard {
+			i = c.end[i]
+			continue
+		}
+		if !in.Op.Pure() || c.dead(i) || c.to[i] != NoValue {
+			continue
+		}
+		args := []Value{in.A, in.B, in.C}
+		if c.fuse != nil && c.fuse[i] != NoValue {
+			m := &c.f.Instrs[c.fuse[i]]
+			args = append(args, m.A, m.B)
+		}
+		ready := true
+		for _, v := range args {
+			if v != NoValue && c.to[v] == NoValue && !(c.fuse != nil && c.fuse[i] == v) {
+				ready = false
+			}
+		}
+		if ready {
+			c.to[i] = c.one(i)
+		}
+	}
+}
+
+func (c *copier) guard(at int) {
+	end := c.end[at]
+	var merges []int
+	var orElse []Value
+	for i := end + 1; i < len(c.f.Instrs) && c.f.Instrs[i].Op == OpMerge; i++ {
+		if !c.dead(i) && c.to[i] == NoValue { // a replaced one needs nothing of the guard
+			merges = append(merges, i)
+			orElse = append(orElse, c.to[c.f.Instrs[i].C])
+		}
+	}
+	out := c.b.Guard(c.to[c.f.Instrs[at].A], orElse, func() []Value {
+		c.copy(at+1, end)
+		in := make([]Value, len(merges))
+		for k, i := range merges {
+			in[k] = c.to[c.f.Instrs[i].B]
+		}
+		return in
+	})
+	for k, i := range merges {
+		c.to[i] = out[k]
+	}
+}

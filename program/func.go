@@ -1,0 +1,210 @@
+// Package program holds what Invar runs: a flat list of scalar operations for
+// ONE sample, which engines run for many samples at once.
+//
+// A [Builder] writes a [Func], merging common subexpressions and folding constants as it goes; [Optimize] fuses
+// multiply-adds, hoists what does not change and removes dead code. A [Program]
+// is the pair of functions (Setup, Step) that make one optimisation run, and an
+// [Engine] runs a Program over a [Batch] of samples.
+package program
+
+import (
+	"fmt"
+	"math"
+	"strings"
+)
+
+// Value names the result of an instruction: its position in Func.Instrs.
+type Value int32
+
+// NoValue stands for "no operand".
+const NoValue Value = -1
+
+// Instr is one instruction. Its result is named by its position.
+type Instr struct {
+	Op      Op
+	Type    Type // of the result; None where there is none
+	Strict  bool // this multiplication must never be fused into an fma
+	A, B, C Value
+	Imm     uint64
+}
+
+// Arg returns operand i, 0..2.
+func (in *Instr) Arg(i int) Value { return [3]Value{in.A, in.B, in.C}[i] }
+
+// Affine is an integer that is the same in every sample: Const + the sum of
+// Coef times the counter of an enclosing loop. It addresses local arrays and
+// bounds inner loops.
+type Affine struct {
+	Const int
+	Terms []Term
+}
+
+// Term is one loop's part of an Affine.
+type Term struct {
+	Loop int // index into Func.Loops
+	Coef int
+}
+
+// Loop is a counted loop: its counter runs over Lo, Lo+1, ... Hi-1. The bounds
+// may depend on the counters of enclosing loops.
+type Loop struct{ Lo, Hi Affine }
+
+// Func is a function of one sample in SSA form: inputs to outputs, no memory
+// from one call to the next. Local arrays hold garbage at the start of a call.
+type Func struct {
+	Name    string
+	In      []Type   // types of the inputs
+	InNames []string // their names, for dumps
+	Instrs  []Instr
+	Out     []Value
+	Loops   []Loop
+	Affines []Affine // operands of OpIndex, OpLoad and OpStore
+	Arrays  []int    // lengths of the local F64 arrays
+	Tables  [][]float64
+}
+
+// OutTypes returns the types of the outputs.
+func (f *Func) OutTypes() []Type {
+	t := make([]Type, len(f.Out))
+	for i, v := range f.Out {
+		t[i] = f.Instrs[v].Type
+	}
+	return t
+}
+
+// String dumps the function, one instruction a line.
+func (f *Func) String() string {
+	var s strings.Builder
+	fmt.Fprintf(&s, "func %s(", f.Name)
+	for i, t := range f.In {
+		if i > 0 {
+			s.WriteString(", ")
+		}
+		fmt.Fprintf(&s, "%s %s", f.inName(i), t)
+	}
+	s.WriteString(")\n")
+	depth := 1
+	for i := range f.Instrs {
+		in := &f.Instrs[i]
+		if in.Op == OpEndLoop || in.Op == OpEndGuard {
+			depth--
+		}
+		s.WriteString(strings.Repeat("  ", depth))
+		if in.Type != None {
+			fmt.Fprintf(&s, "v%d = ", i)
+		}
+		s.WriteString(f.instr(in))
+		s.WriteByte('\n')
+		if in.Op == OpLoop || in.Op == OpGuard {
+			depth++
+		}
+	}
+	s.WriteString("  return")
+	for _, v := range f.Out {
+		fmt.Fprintf(&s, " v%d", v)
+	}
+	s.WriteByte('\n')
+	return s.String()
+}
+
+func (f *Func) inName(i int) string {
+	if i < len(f.InNames) && f.InNames[i] != "" {
+		return f.InNames[i]
+	}
+	return fmt.Sprintf("in%d", i)
+}
+
+func (f *Func) instr(in *Instr) string {
+	var s strings.Builder
+	s.WriteString(in.Op.String())
+	if in.Strict {
+		s.WriteString("!")
+	}
+	switch in.Op {
+	case OpInput:
+		s.WriteString(" " + f.inName(int(in.Imm)))
+	case OpConst:
+		switch in.Type {
+		case F64:
+			fmt.Fprintf(&s, " %v", math.Float64frombits(in.Imm))
+		case Bool:
+			fmt.Fprintf(&s, " %v", in.Imm != 0)
+		default:
+			fmt.Fprintf(&s, " %d", int64(in.Imm))
+		}
+	case OpTable:
+		fmt.Fprintf(&s, " t%d", in.Imm)
+	case OpIndex:
+		fmt.Fprintf(&s, " [%s]", f.Affines[in.Imm])
+	case OpLoad, OpStore:
+		fmt.Fprintf(&s, " a%d[%s]", in.Imm&0xffffffff, f.Affines[in.Imm>>32])
+	case OpLoop:
+		l := f.Loops[in.Imm]
+		fmt.Fprintf(&s, " i%d = %s..%s", in.Imm, l.Lo, l.Hi)
+	}
+	for k := 0; k < in.Op.NumArgs(); k++ {
+		fmt.Fprintf(&s, " v%d", in.Arg(k))
+	}
+	return s.String()
+}
+
+func (a Affine) String() string {
+	var s strings.Builder
+	for _, t := range a.Terms {
+		if s.Len() > 0 {
+			s.WriteString("+")
+		}
+		if t.Coef != 1 {
+			fmt.Fprintf(&s, "%d*", t.Coef)
+		}
+		fmt.Fprintf(&s, "i%d", t.Loop)
+	}
+	if s.Len() == 0 || a.Const != 0 {
+		if s.Len() > 0 && a.Const > 0 {
+			s.WriteString("+")
+		}
+		fmt.Fprintf(&s, "%d", a.Const)
+	}
+	return s.String()
+}
+
+// Plus returns a + k.
+func (a Affine) Plus(k int) Affine { return Affine{a.Const + k, a.Terms} }
+
+// Add returns a + b.
+func (a Affine) Add(b Affine) Affine {
+	r := Affine{Const: a.Const + b.Const}
+	for _, ts := range [][]Term{a.Terms, b.Terms} {
+	next:
+		for _, t := range ts {
+			for i := range r.Terms {
+				if r.Terms[i].Loop == t.Loop {
+					r.Terms[i].Coef += t.Coef
+					continue next
+				}
+			}
+			r.Terms = append(r.Terms, t)
+		}
+	}
+	return r
+}
+
+// Times returns k * a.
+func (a Affine) Times(k int) Affine {
+	r := Affine{Const: a.Const * k}
+	for _, t := range a.Terms {
+		r.Terms = append(r.Terms, Term{t.Loop, t.Coef * k})
+	}
+	return r
+}
+
+// At is the value of a for the given loop counters.
+func (a Affine) At(counter []int) int {
+	v := a.Const
+	for _, t := range a.Terms {
+		v += t.Coef * counter[t.Loop]
+	}
+	return v
+}
+
+func (a Affine) key() string { return a.String() }

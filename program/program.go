@@ -1,0 +1,125 @@
+package program
+
+import (
+	"context"
+	"fmt"
+)
+
+// Slot is one piece of a sample's state, kept from one step to the next.
+type Slot struct {
+	Name  string
+	Type  Type
+	Fixed bool // written by Setup only: parameters and what was hoisted
+}
+
+// Program is one optimisation run of one sample: Setup makes the state from the
+// sample's inputs, Step is applied until the Status slot is not zero.
+type Program struct {
+	Name  string
+	In    []string // names of the inputs of Setup, all F64: parameters, then the start
+	Slots []Slot
+	Setup *Func // inputs -> one output a slot
+	Step  *Func // one input a slot -> one output for each slot that is not Fixed, in order
+
+	Status    int   // I64 slot: 0 while running, else why it stopped
+	Iteration int   // I64 slot: index of the iterate that the state holds, -1 before the first
+	Results   []int // slots that a Batch reports, F64 or I64
+
+	// The parts of Step kept apart, for an engine that evaluates the problem in
+	// its own way: Update takes the first len(Update.In)-len(Quantities) slots and then the Quantities (F64) of
+	// the problem at the point in the Trial slots for the parameters in the Param
+	// slots; its outputs are those of Step. Nil unless it was asked for.
+	Update       *Func
+	Quantities   []string
+	Trial, Param []int
+}
+
+// Engine compiles programs.
+type Engine interface {
+	Name() string
+	// Compile prepares p to be run. The Executable is safe for concurrent use.
+	Compile(p *Program) (Executable, error)
+}
+
+// Executable runs one program over batches of samples.
+type Executable interface {
+	// Run runs all samples of b to their ends. It may be called by several
+	// goroutines at once, each with a batch of its own. When ctx ends first, Run returns its error;
+	// samples that are not finished then have status 0.
+	Run(ctx context.Context, b *Batch) error
+}
+
+// Batch is a number of samples of one program, column by column.
+type Batch struct {
+	N     int
+	In    [][]float64 // [input][sample]
+	Out   [][]float64 // [k][sample]: slot Results[k]; an I64 as a number
+	Trace *Trace      // nil: none wanted
+}
+
+// Trace records some slots each time that a sample's Iteration slot changes.
+type Trace struct {
+	Slots []int       // F64 or I64 slots
+	Rows  int         // rows kept a sample: iterations 0..Rows-1
+	Len   []int       // [sample] 1 + the last row written; an engine starts it at 0
+	Data  [][]float64 // [sample][row*len(Slots)+k]
+}
+
+// NewBatch makes a batch of n samples with all its columns.
+func (p *Program) NewBatch(n int) *Batch {
+	return &Batch{N: n, In: columns(len(p.In), n), Out: columns(len(p.Results), n)}
+}
+
+// NewTrace makes room for rows rows of the given slots for n samples.
+func NewTrace(n, rows int, slots []int) *Trace {
+	return &Trace{Slots: slots, Rows: rows, Len: make([]int, n), Data: columns(n, rows*len(slots))}
+}
+
+func columns(k, n int) [][]float64 {
+	all := make([]float64, k*n)
+	c := make([][]float64, k)
+	for i := range c {
+		c[i] = all[i*n : (i+1)*n : (i+1)*n]
+	}
+	return c
+}
+
+// Slot returns the index of the slot with the given name, -1 if there is none.
+func (p *Program) Slot(name string) int {
+	for i, s := range p.Slots {
+		if s.Name == name {
+			return i
+		}
+	}
+	return -1
+}
+
+// Optimize optimises both functions, fuses multiply-adds and moves what depends on Fixed slots alone from Step to Setup.
+// Update, where there is one, is optimised likewise but hoists nothing.
+func (p *Program) Optimize() {
+	p.Step = Optimize(p.Step, true)
+	fixed := func(input int) bool { return input < len(p.Slots) && p.Slots[input].Fixed }
+	hoisted := hoistable(p.Step, fixed)
+	if len(hoisted) > 0 {
+		once := rewrite(p.Step, hoisted, false, nil, nil)
+		names := make([]string, len(hoisted))
+		for i := range hoisted {
+			names[i] = fmt.Sprintf("const%d", i)
+		}
+		b := NewBuilder(p.Setup.Name)
+		var args []Value
+		for i, t := range p.Setup.In {
+			args = append(args, b.Input(p.Setup.inName(i), t))
+		}
+		state := b.Inline(p.Setup, args...)
+		p.Setup = b.Finish(append(state, b.Inline(once, state...)...)...)
+		p.Step = rewrite(p.Step, p.Step.Out, false, hoisted, names)
+		for i, v := range once.Out {
+			p.Slots = append(p.Slots, Slot{Name: names[i], Type: once.Instrs[v].Type, Fixed: true})
+		}
+	}
+	p.Setup = Optimize(p.Setup, false)
+	if p.Update != nil {
+		p.Update = Optimize(p.Update, true)
+	}
+}

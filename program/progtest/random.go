@@ -1,0 +1,551 @@
+// Package progtest checks engines: it writes random programs and inputs, says
+// what they must give, and holds an engine against that.
+//
+// [Func] and [Program] write through a program.Builder, so that what they return is valid; [Reference] runs
+// a program by Func.Eval, sample by sample; [Engine] is the conformance suite
+// that every engine passes.
+package progtest
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+
+	"invar/program"
+)
+
+// Special holds the values at which arithmetic changes its ways.
+var Special = []float64{
+	0, math.Copysign(0, -1), 1, -1, 0.5, 1.5, 2.5, -2.5, 0.49999999999999994, 3, 1e-3,
+	math.Inf(1), math.Inf(-1), math.NaN(), math.Float64frombits(0xfff8000000000123),
+	math.SmallestNonzeroFloat64, -math.SmallestNonzeroFloat64, 0x1p-1022, -0x1.fffffffffffffp-1023,
+	math.MaxFloat64, -math.MaxFloat64, 0x1p52, 0x1p53, -0x1.8p52, 0x1p51 + 0.5, 0x1p63, 1e300, 1e-300, 0x1p-537,
+}
+
+// Number is a random number: often special, else of any size.
+func Number(r *rand.Rand) float64 {
+	switch r.IntN(8) {
+	case 0, 1:
+		return Special[r.IntN(len(Special))]
+	case 2:
+		return math.Float64frombits(r.Uint64())
+	case 3:
+		return float64(r.IntN(64) - 32)
+	default:
+		return r.NormFloat64()
+	}
+}
+
+// Bits is a random value of type t as bits.
+func Bits(r *rand.Rand, t program.Type) uint64 {
+	switch t {
+	case program.F64:
+		return math.Float64bits(Number(r))
+	case program.I64:
+		if r.IntN(2) == 0 {
+			return uint64(r.IntN(80) - 8)
+		}
+		return r.Uint64()
+	default:
+		return uint64(r.IntN(2))
+	}
+}
+
+// Same reports whether a and b are the same value of type t, all NaNs being one.
+func Same(t program.Type, a, b uint64) bool {
+	if t == program.F64 {
+		return SameF64(math.Float64frombits(a), math.Float64frombits(b))
+	}
+	return a == b
+}
+
+// SameF64 reports whether a and b have the same bits or are both NaN.
+func SameF64(a, b float64) bool {
+	return math.Float64bits(a) == math.Float64bits(b) || a != a && b != b
+}
+
+// Types returns n random types.
+func Types(r *rand.Rand, n int) []program.Type {
+	t := make([]program.Type, n)
+	for i := range t {
+		t[i] = []program.Type{program.F64, program.F64, program.F64, program.I64, program.Bool}[r.IntN(5)]
+	}
+	return t
+}
+
+// Func writes a random function of the given inputs and outputs with about size operations. Every operation
+// occurs sooner or later: nested loops that carry values and permute them, arrays with affine indices, guards,
+// tables. The bits of a NaN, which IEEE-754 does not fix, never reach an integer.
+func Func(r *rand.Rand, in, out []program.Type, size int) *program.Func {
+	g := newWriter(r, "random", in, nil)
+	g.write(size)
+	var v []program.Value
+	for _, t := range out {
+		v = append(v, g.pick(t))
+	}
+	return g.b.Finish(v...)
+}
+
+// Program writes a random program of n F64 inputs that ends every sample after at
+// most 12 steps, for one of several reasons, some of them in Setup. Its slots have all types,
+// its results are the F64 and I64 slots.
+func Program(r *rand.Rand, n, size int) *program.Program {
+	p := &program.Program{Name: "random"}
+	slot := func(name string, t program.Type, fixed bool) {
+		p.Slots = append(p.Slots, program.Slot{Name: name, Type: t, Fixed: fixed})
+	}
+	in := make([]program.Type, n)
+	for i := range in {
+		in[i] = program.F64
+		p.In = append(p.In, fmt.Sprintf("in%d", i))
+	}
+	for i := range 1 + r.IntN(3) {
+		slot(fmt.Sprintf("p%d", i), program.F64, true)
+	}
+	slot("limit", program.I64, true)
+	for i, t := range Types(r, 1+r.IntN(6)) {
+		slot(fmt.Sprintf("s%d", i), t, r.IntN(4) == 0)
+	}
+	p.Status, p.Iteration = len(p.Slots), len(p.Slots)+1
+	slot("status", program.I64, false)
+	slot("iteration", program.I64, false)
+	slot("steps", program.I64, false)
+
+	// end is the status: the limit, or a rare condition on a number.
+	end := func(g *writer, over program.Value, why int64) program.Value {
+		b := g.b
+		bad := b.Not(b.IsFinite(g.pick(program.F64)))
+		return b.Select(over, b.I(why), b.Select(b.And(bad, g.pick(program.Bool)), b.I(why+1), b.I(0)))
+	}
+	g := newWriter(r, "setup", in, p.In)
+	g.write(size / 2)
+	b := g.b
+	var v []program.Value
+	for i, s := range p.Slots {
+		switch {
+		case s.Name == "limit":
+			v = append(v, b.IAnd(g.integer(g.val[program.F64][r.IntN(n)]), b.I(11)))
+		case i == p.Status:
+			v = append(v, end(g, b.B(false), 3))
+		case i == p.Iteration:
+			v = append(v, b.I(int64(r.IntN(2)-1)))
+		case s.Name == "steps":
+			v = append(v, b.I(0))
+		default:
+			v = append(v, g.pick(s.Type))
+		}
+	}
+	p.Setup = b.Finish(v...)
+
+	var types []program.Type
+	var names []string
+	for _, s := range p.Slots {
+		types = append(types, s.Type)
+		names = append(names, s.Name)
+	}
+	g = newWriter(r, "step", types, names)
+	b = g.b
+	input := func(name string) program.Value { return g.input[p.Slot(name)] }
+	g.write(size)
+	steps := b.IAdd(input("steps"), b.I(1))
+	v = v[:0]
+	for i, s := range p.Slots {
+		switch {
+		case s.Fixed:
+		case i == p.Status:
+			v = append(v, end(g, b.ILt(input("limit"), steps), 1))
+		case i == p.Iteration:
+			v = append(v, b.IAdd(input("iteration"), b.Select(g.pick(program.Bool), b.I(1), b.I(0))))
+		case s.Name == "steps":
+			v = append(v, steps)
+		default:
+			v = append(v, g.pick(s.Type))
+		}
+	}
+	p.Step = b.Finish(v...)
+	for i, s := range p.Slots {
+		if s.Type != program.Bool {
+			p.Results = append(p.Results, i)
+		}
+	}
+	return p
+}
+
+// Wrap makes a program that runs f once, so that an engine can be tried on it.
+// Its inputs are f's: an F64 as it is, an I64 as the F64 with its bits (0 for a NaN), a Bool as
+// not zero. Its results are f's outputs in the same way.
+func Wrap(f *program.Func) *program.Program {
+	p := &program.Program{Name: "wrap"}
+	set := program.NewBuilder("setup")
+	step := program.NewBuilder("step")
+	var state, args []program.Value
+	for i, t := range f.In {
+		name := fmt.Sprintf("x%d", i)
+		p.In = append(p.In, name)
+		x := set.Input(name, program.F64)
+		state = append(state, fromF64(set, x, t))
+		p.Slots = append(p.Slots, program.Slot{Name: name, Type: t, Fixed: true})
+	}
+	for _, s := range p.Slots {
+		args = append(args, step.Input(s.Name, s.Type))
+	}
+	p.Status, p.Iteration = len(args), len(args)+1
+	p.Slots = append(p.Slots, program.Slot{Name: "status", Type: program.I64}, program.Slot{Name: "iteration", Type: program.I64})
+	state = append(state, set.I(0), set.I(-1))
+	step.Input("status", program.I64)
+	step.Input("iteration", program.I64)
+	out := []program.Value{step.I(1), step.I(0)}
+	for i, t := range f.OutTypes() {
+		name := fmt.Sprintf("y%d", i)
+		p.Results = append(p.Results, len(p.Slots))
+		p.Slots = append(p.Slots, program.Slot{Name: name, Type: program.F64})
+		state = append(state, set.F(0))
+		step.Input(name, program.F64)
+		_ = t
+	}
+	for _, v := range step.Inline(f, args...) {
+		switch step.Type(v) {
+		case program.I64:
+			v = step.FromBits(v)
+		case program.Bool:
+			v = step.Select(v, step.F(1), step.F(0))
+		}
+		out = append(out, v)
+	}
+	p.Setup, p.Step = set.Finish(state...), step.Finish(out...)
+	return p
+}
+
+func fromF64(b *program.Builder, x program.Value, t program.Type) program.Value {
+	switch t {
+	case program.I64:
+		return b.Bits(b.Select(b.IsNaN(x), b.F(0), x))
+	case program.Bool:
+		return b.Ne(x, b.F(0))
+	}
+	return x
+}
+
+// counter is a loop counter in scope with bounds on its values.
+type counter struct {
+	a      program.Affine
+	lo, hi int // lo <= hi, both included
+}
+
+type array struct {
+	id    program.Array
+	n     int
+	guard int // number of guards around its making
+}
+
+// writer writes random operations on the values in scope.
+type writer struct {
+	r      *rand.Rand
+	b      *program.Builder
+	input  []program.Value
+	val    [program.Bool + 1][]program.Value // by type, those in scope
+	loops  []counter
+	arrays []array
+	tables []int
+	guards int
+	depth  int
+	left   int // operations still to write
+}
+
+func newWriter(r *rand.Rand, name string, in []program.Type, names []string) *writer {
+	g := &writer{r: r, b: program.NewBuilder(name)}
+	for i, t := range in {
+		n := fmt.Sprintf("x%d", i)
+		if names != nil {
+			n = names[i]
+		}
+		v := g.b.Input(n, t)
+		g.input = append(g.input, v)
+		g.add(v)
+	}
+	return g
+}
+
+func (g *writer) add(v ...program.Value) {
+	for _, v := range v {
+		t := g.b.Type(v)
+		g.val[t] = append(g.val[t], v)
+	}
+}
+
+// pick chooses a value in scope, a recent one rather than an old one, now and
+// then a constant.
+func (g *writer) pick(t program.Type) program.Value {
+	v := g.val[t]
+	if len(v) == 0 || g.r.IntN(10) == 0 {
+		x := Bits(g.r, t)
+		switch t {
+		case program.F64:
+			return g.b.F(math.Float64frombits(x))
+		case program.I64:
+			return g.b.I(int64(x))
+		default:
+			return g.b.B(x != 0)
+		}
+	}
+	if g.r.IntN(2) == 0 {
+		return v[len(v)-1-g.r.IntN(min(4, len(v)))]
+	}
+	return v[g.r.IntN(len(v))]
+}
+
+// integer is the bits of x, 0 for a NaN.
+func (g *writer) integer(x program.Value) program.Value {
+	return g.b.Bits(g.b.Select(g.b.IsNaN(x), g.b.F(0), x))
+}
+
+func (g *writer) write(n int) {
+	g.left = n
+	for g.left > 0 {
+		g.statement()
+	}
+}
+
+// block runs body with what it adds going out of scope afterwards.
+func (g *writer) block(body func()) {
+	val, arrays := g.val, g.arrays
+	g.depth++
+	body()
+	g.depth--
+	for t := range val { // appends may not show in the slices kept here
+		g.val[t] = val[t][:len(val[t]):len(val[t])]
+	}
+	g.arrays = arrays[:len(arrays):len(arrays)]
+}
+
+func (g *writer) statement() {
+	b, r := g.b, g.r
+	g.left--
+	f := func() program.Value { return g.pick(program.F64) }
+	n := func() program.Value { return g.pick(program.I64) }
+	c := func() program.Value { return g.pick(program.Bool) }
+	switch k := r.IntN(48); k {
+	case 0, 1:
+		g.add(b.Add(f(), f()))
+	case 2, 3:
+		g.add(b.Sub(f(), f()))
+	case 4, 5:
+		g.add(b.Mul(f(), f()))
+	case 6:
+		g.add(b.Div(f(), f()))
+	case 7:
+		g.add(b.Sqrt(f()))
+	case 8:
+		g.add(b.FMA(f(), f(), f()))
+	case 9:
+		g.add(b.Neg(f()))
+	case 10:
+		g.add(b.Abs(f()))
+	case 11:
+		g.add(b.Round(f()))
+	case 12:
+		g.add(b.Floor(f()))
+	case 13:
+		g.add(b.Trunc(f()))
+	case 14, 15:
+		g.add(b.Lt(f(), f()))
+	case 16:
+		g.add(b.Le(f(), f()))
+	case 17:
+		g.add(b.Eq(f(), f()))
+	case 18:
+		g.add(b.And(c(), c()))
+	case 19:
+		g.add(b.Or(c(), c()))
+	case 20:
+		g.add(b.Not(c()))
+	case 21:
+		g.add(b.Select(c(), f(), f()))
+	case 22:
+		g.add(b.Select(c(), n(), n()))
+	case 23:
+		g.add(b.Select(c(), c(), c()))
+	case 24:
+		g.add(b.IAdd(n(), n()))
+	case 25:
+		g.add(b.ISub(n(), n()))
+	case 26:
+		g.add(b.MulU32(n(), n()))
+	case 27:
+		g.add(b.IAnd(n(), n()))
+	case 28:
+		g.add(b.IOr(n(), n()))
+	case 29:
+		g.add(b.IXor(n(), n()))
+	case 30:
+		g.add(b.Shl(n(), g.shift()))
+	case 31:
+		g.add(b.Shr(n(), g.shift()))
+	case 32:
+		g.add(b.ILt(n(), n()))
+	case 33:
+		g.add(b.IEq(n(), n()))
+	case 34:
+		g.add(g.integer(f()))
+	case 35:
+		g.add(b.FromBits(n()))
+	case 36:
+		if len(g.tables) == 0 || r.IntN(4) == 0 {
+			t := make([]float64, 1<<r.IntN(5))
+			for i := range t {
+				t[i] = Number(r)
+			}
+			g.tables = append(g.tables, b.NewTable(t))
+		}
+		g.add(b.Table(g.tables[r.IntN(len(g.tables))], n()))
+	case 37:
+		i, _ := g.affine(-1)
+		g.add(b.IndexValue(i))
+	case 38:
+		b.Strict(func() { g.add(b.Add(b.Mul(f(), f()), f())) })
+	case 39, 40:
+		if a, i, ok := g.element(true); ok {
+			b.Store(a, i, f())
+		}
+	case 41, 42:
+		if a, i, ok := g.element(false); ok {
+			g.add(b.Load(a, i))
+		}
+	case 43:
+		if len(g.arrays) < 4 {
+			g.newArray()
+		}
+	case 44, 45:
+		if g.depth < 3 {
+			g.loop()
+		}
+	case 46, 47:
+		if g.depth < 3 {
+			g.guard()
+		}
+	}
+}
+
+func (g *writer) shift() program.Value {
+	if g.r.IntN(2) == 0 {
+		return g.b.I(int64(g.r.IntN(70) - 3))
+	}
+	return g.pick(program.I64)
+}
+
+// affine is a random index expression with values in 0..n-1; n < 0: any values.
+func (g *writer) affine(n int) (a program.Affine, ok bool) {
+	lo, hi := 0, 0
+	for _, c := range g.loops {
+		if k := g.r.IntN(5) - 2; k != 0 && g.r.IntN(2) == 0 {
+			a = a.Add(c.a.Times(k))
+			if k > 0 {
+				lo, hi = lo+k*c.lo, hi+k*c.hi
+			} else {
+				lo, hi = lo+k*c.hi, hi+k*c.lo
+			}
+		}
+	}
+	if n < 0 {
+		return a.Plus(g.r.IntN(7) - 3), true
+	}
+	if hi-lo >= n {
+		return program.At(g.r.IntN(n)), true
+	}
+	return a.Plus(-lo + g.r.IntN(n-(hi-lo))), true
+}
+
+// element chooses an array element that may be stored to or loaded from here.
+func (g *writer) element(store bool) (program.Array, program.Affine, bool) {
+	if len(g.arrays) == 0 {
+		return 0, program.Affine{}, false
+	}
+	a := g.arrays[g.r.IntN(len(g.arrays))]
+	if store && a.guard != g.guards {
+		return 0, program.Affine{}, false
+	}
+	i, ok := g.affine(a.n)
+	return a.id, i, ok
+}
+
+func (g *writer) newArray() {
+	n := 1 + g.r.IntN(7)
+	a := g.b.NewArray(n)
+	v := g.pick(program.F64)
+	g.b.Loop(program.At(0), program.At(n), []program.Value{v}, func(i program.Affine, c []program.Value) []program.Value {
+		g.b.Store(a, i, c[0])
+		return []program.Value{g.b.Add(c[0], g.b.F(0.75))}
+	})
+	g.arrays = append(g.arrays, array{a, n, g.guards})
+}
+
+func (g *writer) loop() {
+	r := g.r
+	var init []program.Value
+	for _, t := range Types(r, r.IntN(5)) {
+		init = append(init, g.pick(t))
+	}
+	c := counter{lo: r.IntN(5) - 2}
+	lo := program.At(c.lo)
+	c.hi = c.lo + r.IntN(4) - 1
+	hi := program.At(c.hi + 1)
+	if len(g.loops) > 0 && r.IntN(2) == 0 { // a triangle
+		o := g.loops[len(g.loops)-1]
+		if r.IntN(2) == 0 {
+			c.lo, c.hi = o.lo, o.hi
+			lo, hi = o.a, program.At(o.hi+1)
+		} else {
+			c.lo, c.hi = o.lo, o.hi
+			lo, hi = program.At(o.lo), o.a
+		}
+	}
+	c.hi = max(c.hi, c.lo)
+	var out []program.Value
+	g.block(func() {
+		out = g.b.Loop(lo, hi, init, func(i program.Affine, carried []program.Value) []program.Value {
+			c.a = i
+			g.loops = append(g.loops, c)
+			g.add(carried...)
+			for k := 1 + r.IntN(12); k > 0 && g.left > 0; k-- {
+				g.statement()
+			}
+			g.loops = g.loops[:len(g.loops)-1]
+			next := make([]program.Value, len(carried))
+			for k := range next {
+				t := g.b.Type(carried[k])
+				next[k] = g.pick(t)
+				if r.IntN(3) == 0 { // another carried value: the next trip's are assigned at once
+					if o := carried[r.IntN(len(carried))]; g.b.Type(o) == t {
+						next[k] = o
+					}
+				}
+			}
+			return next
+		})
+	})
+	g.add(out...)
+}
+
+func (g *writer) guard() {
+	cond := g.pick(program.Bool)
+	types := Types(g.r, 1+g.r.IntN(3))
+	var orElse, out []program.Value
+	for _, t := range types {
+		orElse = append(orElse, g.pick(t))
+	}
+	g.block(func() {
+		g.guards++
+		out = g.b.Guard(cond, orElse, func() []program.Value {
+			for k := 1 + g.r.IntN(12); k > 0 && g.left > 0; k-- {
+				g.statement()
+			}
+			var v []program.Value
+			for _, t := range types {
+				v = append(v, g.pick(t))
+			}
+			return v
+		})
+		g.guards--
+	})
+	g.add(out...)
+}
