@@ -54,24 +54,34 @@ func BuiltinFile(name string) ([]byte, error) {
 // Load reads a built-in problem by its name, or else a problem file: a name that ends in .toml or
 // holds a path separator.
 func Load(nameOrFile string) (*Problem, error) {
+	name, data, err := Read(nameOrFile)
+	if err != nil {
+		return nil, err
+	}
+	return Parse(name, data)
+}
+
+// Read finds what Load loads: the text of the file, and its name for Parse.
+func Read(nameOrFile string) (name string, data []byte, err error) {
 	names := Builtins()
 	if slices.Contains(names, nameOrFile) {
-		return Builtin(nameOrFile)
+		data, err = BuiltinFile(nameOrFile)
+		return nameOrFile + ".toml", data, err
 	}
 	if !strings.HasSuffix(nameOrFile, ".toml") && !strings.ContainsAny(nameOrFile, "/"+string(os.PathSeparator)) {
-		return nil, fmt.Errorf(`problem: no problem %q%s; built in: %s; the name of a file ends in .toml or contains a "/"`,
+		return "", nil, fmt.Errorf(`problem: no problem %q%s; built in: %s; the name of a file ends in .toml or contains a "/"`,
 			nameOrFile, didYouMean(nameOrFile, names), enumerate(names))
 	}
 	f, err := os.Open(nameOrFile)
 	if err != nil {
-		return nil, fmt.Errorf("problem: %w", err)
+		return "", nil, fmt.Errorf("problem: %w", err)
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, MaxFile+1)) // one more, so that Parse sees the excess
+	data, err = io.ReadAll(io.LimitReader(f, MaxFile+1)) // one more, so that Parse sees the excess
 	if err != nil {
-		return nil, fmt.Errorf("problem: %w", err)
+		return "", nil, fmt.Errorf("problem: %w", err)
 	}
-	return Parse(nameOrFile, data)
+	return nameOrFile, data, nil
 }
 
 // didYouMean suggests the nearest of the allowed names, if one is near.

@@ -58,7 +58,7 @@ type scope struct {
 	id    int
 	start int // position of its OpLoop or OpGuard
 	cse   map[instrKey]Value
-	once  map[string][]Value
+	guard map[string][]Value // values of the guards written here, by blockKey
 }
 
 // NewBuilder starts a function with the given name.
@@ -207,9 +207,19 @@ func (b *Builder) constant(v Value) (uint64, bool) {
 }
 
 var (
-	bitsOne     = math.Float64bits(1)
-	bitsNegZero = uint64(1) << 63
+	bitsOne      = math.Float64bits(1)
+	bitsMinusOne = math.Float64bits(-1)
+	bitsNegZero  = uint64(1) << 63
 )
+
+// exactReciprocal is 1/x where x is a power of two and 1/x is normal: then a
+// product gives the bits of the quotient.
+func exactReciprocal(bits uint64) (float64, bool) {
+	x := math.Float64frombits(bits)
+	m, _ := math.Frexp(x)
+	r := 1 / x
+	return r, math.Abs(m) == 0.5 && math.Abs(r) >= 0x1p-1022 && !math.IsInf(r, 0)
+}
 
 // fold finds an operation's value without writing it.
 func (b *Builder) fold(in Instr) (Value, bool) {
@@ -235,9 +245,22 @@ func (b *Builder) fold(in Instr) (Value, bool) {
 		if kb && cb == bitsOne {
 			return in.A, true
 		}
+		if ka && ca == bitsMinusOne {
+			return b.Neg(in.B), true
+		}
+		if kb && cb == bitsMinusOne {
+			return b.Neg(in.A), true
+		}
 	case OpDiv:
 		if kb && cb == bitsOne {
 			return in.A, true
+		}
+		if r, ok := exactReciprocal(cb); kb && ok {
+			return b.Mul(in.A, b.F(r)), true
+		}
+	case OpFMA:
+		if ka && ca == bitsOne || kb && cb == bitsOne || ka && ca == bitsMinusOne || kb && cb == bitsMinusOne {
+			return b.Add(b.Mul(in.A, in.B), in.C), true
 		}
 	case OpAdd: // x + (-0) is x for every x
 		if ka && ca == bitsNegZero {
@@ -246,9 +269,18 @@ func (b *Builder) fold(in Instr) (Value, bool) {
 		if kb && cb == bitsNegZero {
 			return in.A, true
 		}
+		if d := b.f.Instrs[in.B]; d.Op == OpNeg {
+			return b.Sub(in.A, d.A), true
+		}
+		if d := b.f.Instrs[in.A]; d.Op == OpNeg {
+			return b.Sub(in.B, d.A), true
+		}
 	case OpSub: // x - (+0) is x for every x
 		if kb && cb == 0 {
 			return in.A, true
+		}
+		if d := b.f.Instrs[in.B]; d.Op == OpNeg {
+			return b.Add(in.A, d.A), true
 		}
 	case OpNeg:
 		if d := b.f.Instrs[in.A]; d.Op == OpNeg {
@@ -560,7 +592,7 @@ func (b *Builder) Guard(cond Value, orElse []Value, body func() []Value) []Value
 	for _, v := range orElse {
 		b.use(v)
 	}
-	b.open(Instr{Op: OpGuard, A: cond, B: NoValue, C: NoValue})
+	at := b.open(Instr{Op: OpGuard, A: cond, B: NoValue, C: NoValue})
 	in := body()
 	if len(in) != len(orElse) {
 		fail("%s: a guard of %d values has %d otherwise", b.f.Name, len(in), len(orElse))
@@ -569,31 +601,72 @@ func (b *Builder) Guard(cond Value, orElse []Value, body func() []Value) []Value
 		b.use(v)
 		b.sameType(OpMerge, v, orElse[i])
 	}
+	key := b.blockKey(at, in, orElse)
+	if key != "" {
+		for i := len(b.scopes) - 2; i >= 0; i-- {
+			if out, ok := b.scopes[i].guard[key]; ok { // written before: take this one back
+				b.scopes = b.scopes[:len(b.scopes)-1]
+				b.f.Instrs, b.where = b.f.Instrs[:at], b.where[:at]
+				return append([]Value(nil), out...)
+			}
+		}
+	}
 	b.close(OpEndGuard)
 	out := make([]Value, len(in))
 	for i, v := range in {
 		out[i] = b.append(Instr{Op: OpMerge, Type: b.f.Instrs[v].Type, A: cond, B: v, C: orElse[i]})
 	}
+	if key != "" {
+		s := &b.scopes[len(b.scopes)-1]
+		if s.guard == nil {
+			s.guard = map[string][]Value{}
+		}
+		s.guard[key] = append([]Value(nil), out...)
+	}
 	return out
 }
 
-// Once returns the values that write returned when Once was called with the same
-// name and arguments before, if they are in scope, and else those of write: it
-// merges equal blocks (guards, loops), as equal operations are merged anyway.
-func (b *Builder) Once(name string, args []Value, write func() []Value) []Value {
-	key := fmt.Sprint(name, args)
-	for i := len(b.scopes) - 1; i >= 0; i-- {
-		if v, ok := b.scopes[i].once[key]; ok {
-			return v
+// blockKey describes the open guard at position at, so that equal guards have equal keys:
+// constants by value, because the block may or may not be the first to use them, other values
+// of the block by their place in it. It is empty for a block that is not made of pure
+// operations alone.
+func (b *Builder) blockKey(at int, in, orElse []Value) string {
+	var key []byte
+	place := map[Value]int{}
+	ref := func(v Value) string {
+		if c, ok := b.constant(v); ok {
+			return fmt.Sprintf(" %s:%x", b.Type(v), c)
+		}
+		if p, ok := place[v]; ok {
+			return fmt.Sprintf(" b%d", p)
+		}
+		return fmt.Sprintf(" v%d", v)
+	}
+	for i := at; i < len(b.f.Instrs); i++ {
+		x := &b.f.Instrs[i]
+		if i > at && !x.Op.Pure() {
+			return ""
+		}
+		if x.Op == OpConst {
+			continue
+		}
+		place[Value(i)] = len(place)
+		key = fmt.Appendf(key, ";%d %d", x.Op, x.Imm)
+		var args [3]string
+		for k := range x.Op.NumArgs() {
+			args[k] = ref(x.Arg(k))
+		}
+		if commutes(x.Op) && args[1] < args[0] {
+			args[0], args[1] = args[1], args[0]
+		}
+		for _, a := range args {
+			key = append(key, a...)
 		}
 	}
-	v := write()
-	s := &b.scopes[len(b.scopes)-1]
-	if s.once == nil {
-		s.once = map[string][]Value{}
+	for _, v := range append(in[:len(in):len(in)], orElse...) {
+		key = append(key, ref(v)...)
 	}
-	s.once[key] = v
-	return v
+	return string(key)
 }
 
 // Inline writes f's instructions here with args as its inputs and returns its

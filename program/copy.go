@@ -122,7 +122,10 @@ func (c *copier) one(i int) Value {
 			return b.FMA(x, y, c.to[in.A])
 		case c.fuse[i] == in.A:
 			return b.FMA(x, y, b.Neg(c.to[in.B]))
-		default:
+		default: // the sign goes to a constant, where there is one
+			if _, ok := b.ConstValue(y); ok {
+				x, y = y, x
+			}
 			return b.FMA(b.Neg(x), y, c.to[in.A])
 		}
 	}

@@ -407,6 +407,19 @@ func TestOptimizeRemovesAndMoves(t *testing.T) {
 	}
 }
 
+// TestFuseStaysInItsBlock: a product in front of a loop is not moved into it.
+func TestFuseStaysInItsBlock(t *testing.T) {
+	b := program.NewBuilder("f")
+	x := b.Inputs("x", 2)
+	p := b.Mul(x[0], x[1])
+	s := b.Loop(program.At(0), program.At(3), x[:1], func(i program.Affine, c []program.Value) []program.Value {
+		return []program.Value{b.Add(b.Sqrt(c[0]), p)}
+	})
+	if got, want := opsOf(program.Optimize(b.Finish(s...), true)), "mul loop phi sqrt add endloop loopout"; got != want {
+		t.Errorf("optimised to %q, want %q", got, want)
+	}
+}
+
 func TestDump(t *testing.T) {
 	b := program.NewBuilder("golden")
 	x, i, c := b.Input("x", f64), b.Input("", i64), b.Input("c", boo)
@@ -616,6 +629,8 @@ func TestValidateTriangles(t *testing.T) {
 		{"j-i-1 of j=i+1..4", 3, next, four, func(i, j program.Affine) program.Affine { return minus(i, j).Plus(-1) }, true},
 		{"i-j of j=0..i+1", 4, zero, next, func(i, j program.Affine) program.Affine { return minus(j, i) }, true},
 		{"i+1 of j=i+1..4", 4, next, four, func(i, j program.Affine) program.Affine { return i.Plus(1) }, true}, // empty for i=3
+		{"i-1", 4, zero, four, func(i, j program.Affine) program.Affine { return i.Plus(-1) }, false},
+		{"3-i", 4, zero, four, func(i, j program.Affine) program.Affine { return i.Times(-1).Plus(3) }, true},
 		{"i+1 of j=i..4", 4, same, four, func(i, j program.Affine) program.Affine { return i.Plus(1) }, false},
 		{"4i+j", 16, zero, four, func(i, j program.Affine) program.Affine { return i.Times(4).Add(j) }, true},
 		{"4i+j", 15, zero, four, func(i, j program.Affine) program.Affine { return i.Times(4).Add(j) }, false},

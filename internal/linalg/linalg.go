@@ -6,8 +6,9 @@
 //
 // Small sizes are written as straight code, larger ones as loops over local
 // arrays, so that a program stays short; matrices of constants fold away. No
-// function branches on data: pivoting is by select, iterations are counted, and a
-// NaN comes out as a NaN together with a raised flag.
+// function branches on data: pivoting is by select and iterations are counted. A
+// NaN in a matrix comes out as a NaN together with a raised flag, a NaN in a
+// right-hand side as a NaN alone.
 package linalg
 
 import (
@@ -253,7 +254,7 @@ func product(b *program.Builder, X, Y [][]Value) [][]Value {
 	x, y, r := w.from(X), w.from(Y), w.matrix(n, n)
 	w.each(at(0), at(n), func(i index) {
 		w.each(at(0), i.Plus(1), func(j index) {
-			r.set(i, j, w.sum(at(0), at(m), func(k index) Value { return w.Mul(x.at(k, i), y.at(k, j)) }))
+			r.set(i, j, w.sum(at(0), at(m), func(k index) Value { return mul(b, x.at(k, i), y.at(k, j)) }))
 		})
 	})
 	G := make([][]Value, n)

@@ -43,10 +43,15 @@ func (w writer) down(lo, hi int, body func(i index)) {
 	w.each(at(lo), at(hi), func(i index) { body(i.Times(-1).Plus(lo + hi - 1)) })
 }
 
-// sum adds term(i) for i = lo..hi-1, in order; no terms give -0.
+// sum adds term(i) for i = lo..hi-1, in order, constant zeros left out; no terms
+// give -0.
 func (w writer) sum(lo, hi index, term func(i index) Value) Value {
 	return w.fold(lo, hi, []Value{w.F(negZero)}, func(i index, s []Value) []Value {
-		return []Value{w.Builder.Add(s[0], term(i))}
+		t := term(i)
+		if isConst(w.Builder, t, 0) {
+			return s
+		}
+		return []Value{w.Builder.Add(s[0], t)}
 	})[0]
 }
 

@@ -128,7 +128,7 @@ func Program(r *rand.Rand, n, size int) *program.Program {
 		case i == p.Status:
 			v = append(v, end(g, b.B(false), 3))
 		case i == p.Iteration:
-			v = append(v, b.I(int64(r.IntN(2)-1)))
+			v = append(v, b.I(int64(r.IntN(4)-2)))
 		case s.Name == "steps":
 			v = append(v, b.I(0))
 		default:

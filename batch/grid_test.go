@@ -1,0 +1,152 @@
+package batch
+
+import (
+	"math"
+	"math/rand/v2"
+	"sort"
+	"strings"
+	"testing"
+)
+
+func TestParseRange(t *testing.T) {
+	for _, c := range []struct {
+		in   string
+		n    int
+		want map[int]float64
+	}{
+		{"0.01:100", 41, map[int]float64{0: 0.01, 10: 0.1, 20: 1, 30: 10, 40: 100}},
+		{"1:10", 11, map[int]float64{0: 1, 10: 10}},
+		{"0.5:2:3", 3, map[int]float64{0: 0.5, 1: 1, 2: 2}},
+		{"lin:-1:1:5", 5, map[int]float64{0: -1, 1: -0.5, 2: 0, 4: 1}},
+		{"3,1,2", 3, map[int]float64{0: 3, 1: 1, 2: 2}},
+		{"-2.5", 1, map[int]float64{0: -2.5}},
+		{"5:5", 1, map[int]float64{0: 5}},
+		{"0.3:7", 15, map[int]float64{0: 0.3, 14: 7}},
+		{"1:1.01", 2, map[int]float64{0: 1, 1: 1.01}},
+	} {
+		v, err := ParseRange(c.in)
+		if err != nil {
+			t.Errorf("%s: %v", c.in, err)
+			continue
+		}
+		if len(v) != c.n {
+			t.Errorf("%s: %d values, want %d", c.in, len(v), c.n)
+			continue
+		}
+		for i, want := range c.want {
+			if v[i] != want {
+				t.Errorf("%s: value %d is %v, want %v", c.in, i, v[i], want)
+			}
+		}
+	}
+	for in, says := range map[string]string{
+		"": "not a finite number", "a": "not a finite number", "1:": "not a finite number", "2:1": "greater", "0:1": "lin:0:1:count",
+		"-1:1:5": "lin:-1:1:5", "1:2:0": "whole number", "1:2:x": "whole number", "1:2:3:4": "too many", "lin:1:2": "lo:hi:count",
+		"1,2:3": "mixed", "nan": "not a finite number", "inf": "not a finite number", "1:inf": "not a finite number", "1:2:1": "cannot hold",
+		"1:2:99999999": "whole number",
+	} {
+		if _, err := ParseRange(in); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%q: error %v, want one that says %q", in, err, says)
+		}
+	}
+}
+
+func TestGrid(t *testing.T) {
+	g := Grid{{"alpha", []float64{0.1, 1, 10}}, {"phi", []float64{0, 2}}}
+	if g.Len() != 6 {
+		t.Fatalf("%d points, want 6", g.Len())
+	}
+	want := [][]float64{{0.1, 0}, {0.1, 2}, {1, 0}, {1, 2}, {10, 0}, {10, 2}}
+	for i := range want {
+		if v := g.At(i); v[0] != want[i][0] || v[1] != want[i][1] {
+			t.Errorf("point %d is %v, want %v", i, v, want[i])
+		}
+	}
+	if r := g.Reference(map[string]float64{"alpha": 5, "phi": 1.5}); r != 3 {
+		t.Errorf("reference is point %d, want 3 (alpha = 1, phi nearest to its default)", r)
+	}
+}
+
+func TestQuantiles(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(5, 6))
+	for n := 1; n < 60; n++ {
+		x := make([]float64, n)
+		counts := make([]int64, 10)
+		for i := range x {
+			v := rnd.IntN(10)
+			x[i] = float64(v)
+			counts[v]++
+			if rnd.IntN(10) == 0 {
+				x[i] = math.Inf(1)
+				counts[v]--
+			}
+		}
+		sorted := append([]float64(nil), x...)
+		sort.Float64s(sorted)
+		finite := sorted[:sort.SearchFloat64s(sorted, math.Inf(1))]
+		for _, q := range []float64{0.5, 0.9} {
+			at := func(s []float64) float64 {
+				if len(s) == 0 {
+					return math.NaN()
+				}
+				k := 0
+				for float64(k+1) < q*float64(len(s)) {
+					k++
+				}
+				return s[k]
+			}
+			if got, want := quantile(append([]float64(nil), x...), q), at(sorted); got != want {
+				t.Errorf("quantile %v of %v = %v, want %v", q, sorted, got, want)
+			}
+			got, want := histogramQuantile(counts, q), at(finite)
+			if got != want && !(math.IsNaN(got) && math.IsNaN(want)) {
+				t.Errorf("histogram quantile %v of %v = %v, want %v", q, finite, got, want)
+			}
+		}
+	}
+}
+
+func TestStatusTable(t *testing.T) {
+	seen := map[string]bool{}
+	for _, s := range append(Statuses(), Running) {
+		if s.String() == "" || s.Predicate() == "" || (s.Remedy() == "") != (s == Converged) {
+			t.Errorf("status %d lacks a name, a predicate or a remedy", int(s))
+		}
+		if seen[s.String()] {
+			t.Errorf("status %q is there twice", s)
+		}
+		seen[s.String()] = true
+	}
+	if Status(99).String() == "" {
+		t.Error("an unknown status has no name")
+	}
+}
+
+func TestParseMethods(t *testing.T) {
+	s, err := ParseMethods("gd,newton, pg")
+	if err != nil || len(s) != 3 || s[2].Method.Name != "pg" {
+		t.Errorf("got %v, %v", s, err)
+	}
+	s, err = ParseMethods("lbfgs:memory=7,c2=0.5")
+	if err != nil || len(s) != 1 || s[0].String() != "lbfgs:c2=0.5,memory=7" {
+		t.Errorf("got %v, %v", s, err)
+	}
+	for in, says := range map[string]string{
+		"": "unknown method", "newtn": `did you mean "newton"`, "gd:rate=1": "no setting", "gd:lr": "setting=value", "gd:lr=x": "not a number",
+		"gd:lr=0": "is allowed", "gd:lr=-1": "is allowed", "gd:lr=nan": "is allowed", "gd:lr=1,lr=2": "twice", "lbfgs:memory=2.5": "an integer", "gd:lr=1,newton": "setting=value",
+	} {
+		if _, err := ParseMethods(in); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%q: error %v, want one that says %q", in, err, says)
+		}
+	}
+	for _, m := range Methods() {
+		if m.Name == "" || m.Doc == "" || m.Source == "" || m.Step == nil {
+			t.Errorf("method %q lacks its name, doc, source or step", m.Name)
+		}
+		for _, s := range m.Settings {
+			if err := m.check(s.Name, s.Default); err != nil || s.Doc == "" {
+				t.Errorf("method %s: the default of %s is not allowed (%v), or it has no doc", m.Name, s.Name, err)
+			}
+		}
+	}
+}

@@ -1,0 +1,494 @@
+// Package batch optimises many samples at once: it joins a problem's derivatives
+// with a method into one program (Compile), and deals samples out to an engine over a grid of parameters, many starts and
+// several methods (Sweep).
+//
+// A Sweep goes in; a Report with one Cell per method and grid point comes out.
+// What a method does is written in its own file, once, and runs on every engine.
+package batch
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"invar/graph"
+	"invar/program"
+)
+
+// Sweep is a question: how does each method fare at every grid point from every
+// start? A sample is one (grid point, start, method).
+type Sweep struct {
+	Model   *graph.Model
+	Grid    Grid // parameters on no axis have their defaults
+	Starts  Starts
+	Methods []Spec
+	Limits  Limits
+	Engine  program.Engine
+	Split   bool // the engine needs Program.Update
+	Threads int  // goroutines that run samples; 0: one a processor
+
+	// Progress, if set, is called now and then, from one goroutine at a time.
+	Progress func(Progress)
+
+	// Sink, if set, gets the samples in order (method by method, grid point by grid
+	// point, start by start) whatever the number of threads, from one goroutine at a
+	// time. It must not keep the chunk.
+	Sink func(*Chunk) error
+	// Load, if set, may fill in Batch.Out for the first samples of a chunk from an earlier run and say
+	// how many; these are not run again, but counted and given to Sink as any other.
+	// It is called by several goroutines at once.
+	Load func(*Chunk) (int, error)
+	// Save, if set, gets samples from..to-1 of a chunk as soon as they are done, in no
+	// order, from several goroutines at once. Chunks are then run in pieces of about
+	// half a second, so that little is lost when the process dies.
+	Save func(c *Chunk, from, to int) error
+	// Own, if set, says which chunks are run: one part of a divided sweep. The
+	// Report then has no cells, for none is known to be complete.
+	Own func(method, chunk int) bool
+}
+
+// Chunk is a number of consecutive samples of one method.
+type Chunk struct {
+	Method  int              // index into Sweep.Methods
+	Index   int              // of the chunk within the method
+	First   int64            // sample within the method: grid point * starts + start
+	Program *program.Program // names the columns of Batch
+	Batch   *program.Batch
+	Seconds float64 // processor time; 0 if all was loaded
+	Loaded  int     // how many of the first samples Load supplied
+}
+
+// ChunkSize is the number of samples in a chunk (the last of a method may be
+// smaller). It depends on nothing, so that parts of a sweep fit together.
+const ChunkSize = 2048
+
+// Progress says how far a sweep is.
+type Progress struct {
+	Method                 Spec
+	Done, Total, Converged int64 // samples
+	Loaded                 int64 // of those done, how many an earlier run had done
+}
+
+// Starts are the initial points, the same for every grid point and method.
+type Starts interface {
+	Len() int
+	// Fill writes starts first, first+1, ... into out[i][k], coordinate i of the k-th.
+	Fill(first int, out [][]float64) error
+}
+
+// Points are starts given one by one.
+type Points [][]float64
+
+// Len is the number of points.
+func (p Points) Len() int { return len(p) }
+
+// Fill implements Starts.
+func (p Points) Fill(first int, out [][]float64) error {
+	for i := range out {
+		for k := range out[i] {
+			out[i][k] = p[first+k][i]
+		}
+	}
+	return nil
+}
+
+// Cell is the outcome of one method at one grid point.
+type Cell struct {
+	Method  Spec
+	Params  []float64 // all parameters, in the problem's order
+	Samples int
+	Status  map[Status]int // how many samples ended so; absent: none
+
+	// Nearest-rank quantiles. Iterations are those of the converged samples, NaN if
+	// there are none. Loss and distance are those of all samples, where NaN counts as +Inf; the distance
+	// (to the nearest known minimum) is NaN where no minimum is known.
+	IterationsMedian, IterationsP90 float64
+	LossMedian, DistanceMedian      float64
+
+	Fallbacks     int64   // steps that were not the method's own
+	Evaluations   int64   // of the problem
+	PathDeviation float64 // see Sweep.pathDeviation; zero is scale-invariant
+	Seconds       float64 // processor time of the samples
+}
+
+// Report is the answer of a Sweep.
+type Report struct {
+	Params    []string // names, in the order of Cell.Params
+	Reference int      // grid point that path deviations refer to
+	Points    int      // grid points
+	Cells     []Cell   // method by method, grid points in order
+}
+
+// MaxSamples bounds a sweep.
+const MaxSamples = int64(1) << 40
+
+// Check reports what is wrong with a sweep before anything runs.
+func (sw *Sweep) Check() error {
+	p := sw.Model.Problem()
+	if len(sw.Methods) == 0 {
+		return fmt.Errorf("batch: no methods; at least one is needed")
+	}
+	seen := map[string]bool{}
+	for _, a := range sw.Grid {
+		known := false
+		var names []string
+		for _, q := range p.Params {
+			names = append(names, q.Name)
+			known = known || q.Name == a.Name
+		}
+		if !known {
+			return fmt.Errorf("batch: problem %s has no parameter %q; its parameters are %v", p.Name, a.Name, names)
+		}
+		if seen[a.Name] {
+			return fmt.Errorf("batch: parameter %q is on two axes; one is allowed", a.Name)
+		}
+		seen[a.Name] = true
+		if len(a.Values) == 0 {
+			return fmt.Errorf("batch: parameter %q has no values", a.Name)
+		}
+	}
+	if sw.Starts == nil || sw.Starts.Len() < 1 {
+		return fmt.Errorf("batch: no starts; at least one is needed")
+	}
+	cells, size := int64(len(sw.Methods)), int64(1)
+	for _, a := range sw.Grid {
+		size *= int64(len(a.Values))
+		if size > MaxSamples {
+			return fmt.Errorf("batch: the grid has more than %d points", MaxSamples)
+		}
+	}
+	if n := int64(sw.Starts.Len()); size > MaxSamples/n/cells {
+		return fmt.Errorf("batch: %d grid points x %d starts x %d methods is more than the limit of %d samples", size, n, cells, MaxSamples)
+	}
+	for _, m := range sw.Methods {
+		if err := m.Method.Supports(p); err != nil {
+			return err
+		}
+		if _, err := m.Resolve(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Run answers. When ctx ends first it returns the cells that were complete, with
+// the context's error.
+func (sw *Sweep) Run(ctx context.Context) (*Report, error) {
+	if err := sw.Check(); err != nil {
+		return nil, err
+	}
+	p := sw.Model.Problem()
+	rep := &Report{Points: sw.Grid.Len(), Reference: sw.Grid.Reference(sw.defaults())}
+	for _, q := range p.Params {
+		rep.Params = append(rep.Params, q.Name)
+	}
+	progress := &meter{report: sw.Progress, now: Progress{
+		Total: sw.owned()}}
+	for i, spec := range sw.Methods {
+		spec, err := spec.Resolve(p)
+		if err != nil {
+			return nil, err
+		}
+		progress.method(spec)
+		cells, err := sw.method(ctx, i, spec, progress)
+		rep.Cells = append(rep.Cells, cells...)
+		if err != nil {
+			return rep, err
+		}
+	}
+	return rep, nil
+}
+
+func (sw *Sweep) defaults() map[string]float64 {
+	d := map[string]float64{}
+	for _, q := range sw.Model.Problem().Params {
+		d[q.Name] = q.Default
+	}
+	return d
+}
+
+// params are all parameters at a grid point, in the problem's order.
+func (sw *Sweep) params(point int) []float64 {
+	at := sw.defaults()
+	for k, v := range sw.Grid.At(point) {
+		at[sw.Grid[k].Name] = v
+	}
+	var v []float64
+	for _, q := range sw.Model.Problem().Params {
+		v = append(v, at[q.Name])
+	}
+	return v
+}
+
+func (sw *Sweep) threads() int {
+	if sw.Threads > 0 {
+		return sw.Threads
+	}
+	return runtime.GOMAXPROCS(0)
+}
+
+// method runs all samples of one method.
+func (sw *Sweep) method(ctx context.Context, index int, spec Spec, progress *meter) ([]Cell, error) {
+	prog, err := Compile(sw.Model, spec, Options{Limits: sw.Limits, Split: sw.Split})
+	if err != nil {
+		return nil, err
+	}
+	exe, err := sw.Engine.Compile(prog)
+	if err != nil {
+		return nil, err
+	}
+	t := newTallies(sw, prog, spec)
+	inOrder := newSequence(sw.chunks())
+	free := sync.Pool{New: func() any { return prog.NewBatch(ChunkSize) }}
+	pieces := newPieces()
+
+	err = sw.each(ctx, sw.chunks(), func(ctx context.Context, i int) error {
+		defer inOrder.pass(i)
+		if sw.Own != nil && !sw.Own(index, i) {
+			return nil
+		}
+		whole := free.Get().(*program.Batch)
+		defer free.Put(whole)
+		first := int64(i) * ChunkSize
+		n := sw.chunkLen(i)
+		c := &Chunk{Method: index, Index: i, First: first, Program: prog,
+			Batch: &program.Batch{N: n, In: cut(whole.In, 0, n), Out: cut(whole.Out, 0, n)}}
+		if err := sw.run(ctx, exe, c, pieces); err != nil {
+			return err
+		}
+		if sw.Sink != nil {
+			if err := inOrder.wait(ctx, i); err != nil {
+				return err
+			}
+			if err := sw.Sink(c); err != nil {
+				return err
+			}
+		}
+		progress.add(int64(n), t.add(c), int64(c.Loaded))
+		return nil
+	})
+	if sw.Own != nil {
+		return nil, err
+	}
+	if err == nil {
+		err = sw.pathDeviation(ctx, spec, t.cells)
+	}
+	return t.finished(err), err
+}
+
+// run fills in a chunk's results: from an earlier run, the rest by the engine.
+func (sw *Sweep) run(ctx context.Context, exe program.Executable, c *Chunk, p *pieces) (err error) {
+	if err := sw.fill(c.First, c.Batch); err != nil {
+		return err
+	}
+	if sw.Load != nil {
+		if c.Loaded, err = sw.Load(c); err != nil {
+			return err
+		}
+	}
+	for at := c.Loaded; at < c.Batch.N; {
+		n := c.Batch.N - at
+		if sw.Save != nil {
+			n = min(n, p.size())
+		}
+		begin := time.Now()
+		if err := exe.Run(ctx, &program.Batch{N: n, In: cut(c.Batch.In, at, n), Out: cut(c.Batch.Out, at, n)}); err != nil {
+			return err
+		}
+		seconds := time.Since(begin).Seconds()
+		c.Seconds += seconds
+		if sw.Save != nil {
+			p.took(n, seconds)
+			if err := sw.Save(c, at, at+n); err != nil {
+				return err
+			}
+		}
+		at += n
+	}
+	return nil
+}
+
+// pieces chooses how many samples to run before they are saved. A sample's bits do not depend
+// on it.
+type pieces struct{ n atomic.Int64 }
+
+const (
+	firstPiece   = 256
+	pieceSeconds = 0.5
+)
+
+func newPieces() *pieces {
+	p := &pieces{}
+	p.n.Store(firstPiece)
+	return p
+}
+
+func (p *pieces) size() int { return int(p.n.Load()) }
+
+func (p *pieces) took(n int, seconds float64) {
+	p.n.Store(int64(max(1, min(ChunkSize, float64(n)*min(pieceSeconds/max(seconds, 1e-9), 8)))))
+}
+
+// chunks is how many chunks a method has.
+func (sw *Sweep) chunks() int {
+	return int((int64(sw.Starts.Len())*int64(sw.Grid.Len()) + ChunkSize - 1) / ChunkSize)
+}
+
+// chunkLen is the number of samples in chunk i of a method.
+func (sw *Sweep) chunkLen(i int) int {
+	total := int64(sw.Starts.Len()) * int64(sw.Grid.Len())
+	return int(min(ChunkSize, total-int64(i)*ChunkSize))
+}
+
+// owned is the number of samples to run.
+func (sw *Sweep) owned() int64 {
+	if sw.Own == nil {
+		return int64(len(sw.Methods)) * int64(sw.Grid.Len()) * int64(sw.Starts.Len())
+	}
+	var n int64
+	for m := range sw.Methods {
+		for i := range sw.chunks() {
+			if sw.Own(m, i) {
+				n += int64(sw.chunkLen(i))
+			}
+		}
+	}
+	return n
+}
+
+// sequence lets goroutines take turns in the order of their numbers.
+type sequence struct {
+	mu   sync.Mutex
+	turn *sync.Cond
+	done []bool
+	next int // all before it have passed
+	stop bool
+}
+
+func newSequence(n int) *sequence {
+	s := &sequence{done: make([]bool, n)}
+	s.turn = sync.NewCond(&s.mu)
+	return s
+}
+
+// wait returns when all before i have passed, or with an error when ctx has ended.
+func (s *sequence) wait(ctx context.Context, i int) error {
+	stop := context.AfterFunc(ctx, func() {
+		s.mu.Lock()
+		s.stop = true
+		s.turn.Broadcast()
+		s.mu.Unlock()
+	})
+	defer stop()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.next < i && !s.stop {
+		s.turn.Wait()
+	}
+	if s.next < i {
+		return context.Cause(ctx)
+	}
+	return nil
+}
+
+// pass says that i is done, or will never come.
+func (s *sequence) pass(i int) {
+	s.mu.Lock()
+	s.done[i] = true
+	for s.next < len(s.done) && s.done[s.next] {
+		s.next++
+	}
+	s.turn.Broadcast()
+	s.mu.Unlock()
+}
+
+// fill writes the inputs of the samples from first on: grid point by grid point, all starts of each.
+func (sw *Sweep) fill(first int64, b *program.Batch) error {
+	starts := sw.Starts.Len()
+	np := len(b.In) - sw.Model.Problem().N()
+	for at := 0; at < b.N; {
+		point := int((first + int64(at)) / int64(starts))
+		start := int((first + int64(at)) % int64(starts))
+		k := min(b.N-at, starts-start)
+		for i, v := range sw.params(point) {
+			col := b.In[i][at : at+k]
+			for j := range col {
+				col[j] = v
+			}
+		}
+		out := make([][]float64, len(b.In)-np)
+		for i := range out {
+			out[i] = b.In[np+i][at : at+k]
+		}
+		if err := sw.Starts.Fill(start, out); err != nil {
+			return err
+		}
+		at += k
+	}
+	return nil
+}
+
+// each calls work for 0..n-1 on all threads; the first error ends it.
+func (sw *Sweep) each(ctx context.Context, n int, work func(ctx context.Context, i int) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for w := 0; w < sw.threads(); w++ {
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				i := int(next.Add(1)) - 1
+				if i >= n {
+					return
+				}
+				if err := work(ctx, i); err != nil {
+					cancel(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return context.Cause(ctx)
+}
+
+// cut is entries at..at+n-1 of each column.
+func cut(cols [][]float64, at, n int) [][]float64 {
+	r := make([][]float64, len(cols))
+	for i := range cols {
+		r[i] = cols[i][at : at+n]
+	}
+	return r
+}
+
+// meter reports progress, at most ten times a second.
+type meter struct {
+	mu     sync.Mutex
+	report func(Progress)
+	now    Progress
+	last   time.Time
+}
+
+func (m *meter) method(s Spec) {
+	m.mu.Lock()
+	m.now.Method = s
+	m.mu.Unlock()
+}
+
+func (m *meter) add(done, converged, loaded int64) {
+	if m.report == nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.now.Done += done
+	m.now.Converged += converged
+	m.now.Loaded += loaded
+	if t := time.Now(); t.Sub(m.last) >= 100*time.Millisecond || m.now.Done == m.now.Total {
+		m.last = t
+		m.report(m.now)
+	}
+}

@@ -1,0 +1,93 @@
+// Command sweep optimises an inverse problem from thousands of starts, over a
+// grid of parameters, with many methods, and reports how each of them fares.
+//
+// Results go to standard output; progress, notes and errors to standard error. Exit codes: 0 done, 1
+// internal error or failed output, 2 wrong use, 75 interrupted.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strings"
+	"syscall"
+)
+
+// Exit codes.
+const (
+	exitOK          = 0
+	exitFailure     = 1
+	exitUsage       = 2
+	exitInterrupted = 75 // EX_TEMPFAIL: it can be tried again
+)
+
+func main() {
+	// Output to a pipe that is closed early (head) ends the command quietly.
+	signal.Ignore(syscall.SIGPIPE)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run is the command; it returns the exit code.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) (code int) {
+	defer func() {
+		if r := recover(); r != nil {
+			fmt.Fprintf(stderr, "sweep: internal error: %v\nThis is a defect of sweep; please report it with the command that you ran.\n", r)
+			if os.Getenv("SWEEP_DEBUG") != "" {
+				stderr.Write(debug.Stack())
+			}
+			code = exitFailure
+		}
+	}()
+	root := newRoot(stdout, stderr)
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	var usage *usageError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, syscall.EPIPE):
+		return exitOK
+	case errors.Is(err, context.Canceled):
+		fmt.Fprintln(stderr, "sweep: interrupted; what was complete has been printed. Run the same command again for the rest: the same seed gives the same samples.")
+		return exitInterrupted
+	case errors.As(err, &usage):
+		fmt.Fprintln(stderr, "sweep: "+plain(usage.err))
+		return exitUsage
+	default:
+		fmt.Fprintln(stderr, "sweep: "+plain(err))
+		return exitFailure
+	}
+}
+
+// usageError marks an error as the user's to mend: exit code 2.
+type usageError struct{ err error }
+
+func (u *usageError) Error() string { return u.err.Error() }
+func (u *usageError) Unwrap() error { return u.err }
+
+// usage marks err, unless it is nil.
+func usage(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &usageError{err}
+}
+
+func usagef(format string, args ...any) error { return usage(fmt.Errorf(format, args...)) }
+
+// plain takes the packages' names off a message.
+func plain(err error) string {
+	s := err.Error()
+	for _, p := range []string{"batch: ", "problem: ", "formula: ", "graph: ", "program: ", "sampling: "} {
+		s = strings.TrimPrefix(s, p)
+	}
+	return s
+}

@@ -1,0 +1,93 @@
+package program_test
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"invar/program"
+	"invar/program/progtest"
+)
+
+// A program run by its stages gives the bits that it gives as a whole, and keeps no
+// slot that only a result looks at.
+func TestStage(t *testing.T) {
+	r := rand.New(rand.NewPCG(11, 12))
+	for round := range 300 {
+		p := progtest.Program(r, 1+r.IntN(3), 60)
+		if round%2 == 0 {
+			p.Optimize()
+		}
+		s := p.Stage()
+		for _, f := range []*program.Func{s.Setup, s.Step, s.Final} {
+			if err := f.Validate(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		const n = 4
+		b := p.NewBatch(n)
+		for i := range b.In {
+			for k := range b.In[i] {
+				b.In[i][k] = progtest.Number(r)
+			}
+		}
+		progtest.Reference(p, b)
+		for k := range n {
+			in := make([]uint64, len(p.In))
+			for i := range in {
+				in[i] = math.Float64bits(b.In[i][k])
+			}
+			state := s.Setup.Eval(in...)
+			if s.Ended {
+				status := state[len(state)-1]
+				if all := p.Setup.Eval(in...); all[p.Status] != status {
+					t.Fatalf("status %d after setup, want %d", status, all[p.Status])
+				}
+				if status != 0 {
+					continue
+				}
+				state = state[:len(state)-1]
+			}
+			for {
+				next := s.Step.Eval(state...)
+				if next[len(next)-1] != 0 {
+					break
+				}
+				copy(state[s.Fixed:], next[:len(next)-1])
+			}
+			for i, v := range s.Final.Eval(state...) {
+				x := math.Float64frombits(v)
+				if s.Report[i] == program.I64 {
+					x = float64(int64(v))
+				}
+				if !progtest.SameF64(x, b.Out[i][k]) {
+					t.Fatalf("round %d, sample %d: %s is %v, want %v", round, k, p.Slots[p.Results[i]].Name, x, b.Out[i][k])
+				}
+			}
+		}
+	}
+
+	// A slot that is only reported is not kept.
+	b := program.NewBuilder("step")
+	x, _, st, it := b.Input("x", program.F64), b.Input("root", program.F64), b.Input("status", program.I64), b.Input("iteration", program.I64)
+	_ = st
+	half := b.Mul(x, b.F(0.5))
+	p := &program.Program{
+		Name: "halves", In: []string{"x"},
+		Slots:  []program.Slot{{Name: "x", Type: program.F64}, {Name: "root", Type: program.F64}, {Name: "status", Type: program.I64}, {Name: "iteration", Type: program.I64}},
+		Status: 2, Iteration: 3, Results: []int{1},
+		Step: b.Finish(half, b.Sqrt(half), b.Select(b.Lt(half, b.F(1)), b.I(7), b.I(0)), b.IAdd(it, b.I(1))),
+	}
+	b = program.NewBuilder("setup")
+	x = b.Input("x", program.F64)
+	p.Setup = b.Finish(x, b.F(0), b.I(0), b.I(0))
+	s := p.Stage()
+	if len(s.Kept) != 1 || s.Kept[0] != 0 || s.Ended {
+		t.Errorf("slots %v are kept (ended at once: %v), want slot 0 alone", s.Kept, s.Ended)
+	}
+	for i := range s.Step.Instrs {
+		if op := s.Step.Instrs[i].Op; op == program.OpSqrt || op == program.OpSelect {
+			t.Errorf("a running sample computes %s", op)
+		}
+	}
+}
