@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"invar/batch"
+	"invar/graph"
+	"invar/program"
 )
 
 // Steps that invert follow the same path whatever alpha is; gradient descent does not.
@@ -96,5 +98,51 @@ func TestLinearSensitivity(t *testing.T) {
 		if got, want := ig.X[1][0]-ig.X[0][0], -0.1/alpha; !(math.Abs(got-want) <= 1e-12*math.Abs(want)+1e-15) {
 			t.Errorf("ig at alpha %v changes x by %v, want %v", alpha, got, want)
 		}
+	}
+}
+
+// Diffusion destroys information: heat damps its zigzag mode by (1-4a)^30, so the
+// reversed run blows an error in y, and the rounding of y itself, up by the inverse of
+// that.
+func TestHeatReversal(t *testing.T) {
+	m := model(t, "heat")
+	b := program.NewBuilder("round trip")
+	alpha, x, dy := b.Input("alpha", program.F64), b.Inputs("x", 4), b.Inputs("dy", 4)
+	q, err := m.Emit(b, []program.Value{alpha}, x, graph.Y)
+	if err != nil {
+		t.Fatal(err)
+	}
+	y := make([]program.Value, 4)
+	for i := range y {
+		y[i] = b.Add(q.Y[i], dy[i])
+	}
+	back, err := m.EmitInverse(b, []program.Value{alpha}, x, y)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := b.Finish(back...)
+	for _, alpha := range []float64{0.1, 1, 10} {
+		a := 0.2 * alpha / (1 + alpha)
+		factor := math.Pow(1-4*a, -30)
+		start := []float64{0.8, -0.3, 0.45, 0.2}
+		trip := func(d float64) []float64 {
+			return f.EvalF64(append(append([]float64{alpha}, start...), d, -d, d, -d)...)
+		}
+		plain, moved := trip(0), trip(1e-3)
+		for i := range start {
+			// Rounding: at most some units in the last place of y, blown up.
+			if err := math.Abs(plain[i] - start[i]); !(err <= 100*factor*0x1p-53) {
+				t.Errorf("alpha %v: x%d comes back %g off, want at most about %g", alpha, i, err, factor*0x1p-53)
+			}
+			got := math.Abs(moved[i]-plain[i]) / 1e-3
+			if !(math.Abs(got-factor) <= 1e-6*factor) {
+				t.Errorf("alpha %v: an error of 1 in y becomes %v in x%d, want %v", alpha, got, i, factor)
+			}
+		}
+		var worst float64
+		for i := range start {
+			worst = math.Max(worst, math.Abs(plain[i]-start[i]))
+		}
+		t.Logf("alpha %v: factor %.3g, round trip error %.3g", alpha, factor, worst)
 	}
 }

@@ -89,7 +89,7 @@ func (c *config) sweep(cmd *cobra.Command) (*batch.Sweep, error) {
 	}
 	switch c.engine {
 	case "auto", "portable":
-		sw.Engine = &cpu.Portable{}
+		sw.Engine = &cpu.Portable{Threads: 1} // the driver keeps all threads busy
 	case "gorgonia":
 		sw.Engine, sw.Split = graph.NewTapeEngine(model, tapeBatch), true
 	default:
