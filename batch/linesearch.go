@@ -96,11 +96,11 @@ func (l *lineSearch) proceed(accepted Value, dir []Value, first Value) {
 	part = s.Select(inside, part, s.F(0.5))
 	next := s.Select(bracketed, s.Add(lo, s.Mul(part, span)), s.Mul(s.F(expansion), a))
 
-	// Give up: take lo if it is a step at all, else fail.
+	// Give up: take lo if the loss is less there, else fail.
 	trials := s.Add(l.trials.Get(), one)
 	spent := s.Or(s.Ge(trials, s.F(maxTrials)), s.Eq(next, lo), s.Eq(next, hi), s.Not(s.IsFinite(next)))
 	running := s.Not(accepted)
-	s.Fail(s.And(running, spent, s.Eq(lo, zero)), LineSearchFailed)
+	s.Fail(s.And(running, spent, s.Not(s.Lt(fLo, l.f0.Get()))), LineSearchFailed)
 	s.Fail(s.And(accepted, s.Not(s.Le(s.dot(s.Grad, dir), zero))), LineSearchFailed)
 	next = s.Select(spent, lo, next)
 

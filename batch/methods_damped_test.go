@@ -195,9 +195,15 @@ func TestMarquardtConverges(t *testing.T) {
 			}
 		}
 		for _, alpha := range c.alphas {
-			for s, o := range outcomes(t, m, "lm", batch.Limits{Iterations: 200, DTol: 1e-6}, params(m, alpha), starts) {
-				if o.status != batch.Converged {
-					t.Errorf("%s, alpha %v, from %v: %v at %v", c.name, alpha, starts[s], o.status, o.x)
+			specs := []string{"lm", "lm:lambda=1"}
+			if c.name != "powell" {
+				specs = append(specs, "lm:lambda=0") // Gauss-Newton until a trial fails; powell's matrix is singular at the minimum
+			}
+			for _, spec := range specs {
+				for s, o := range outcomes(t, m, spec, batch.Limits{Iterations: 200, DTol: 1e-6}, params(m, alpha), starts) {
+					if o.status != batch.Converged {
+						t.Errorf("%s on %s, alpha %v, from %v: %v at %v", spec, c.name, alpha, starts[s], o.status, o.x)
+					}
 				}
 			}
 		}

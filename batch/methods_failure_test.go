@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"invar/batch"
+	"invar/cpu"
 	"invar/graph"
 	"invar/problem"
 )
@@ -138,6 +139,24 @@ func TestEvaluationBound(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// A method that never accepts a trial ends at the bound as well.
+func TestEndlessMethod(t *testing.T) {
+	m := model(t, "square")
+	stubborn := &batch.Method{Name: "stubborn", Step: func(s *batch.Step) {
+		s.Accept(s.B(false))
+		s.Move(s.Grad)
+	}}
+	prog, err := batch.Compile(m, batch.Spec{Method: stubborn}, batch.Options{Limits: batch.Limits{Iterations: 3}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := results(t, &cpu.Portable{}, prog, [][]float64{{1e-3}, {1}, {1}})
+	status, evaluations := batch.Status(out[batch.Column(prog, "status")][0]), out[batch.Column(prog, "evaluations")][0]
+	if status != batch.IterationLimit || evaluations != 3*64+1 {
+		t.Errorf("%v after %v evaluations, want %v after %d", status, evaluations, batch.IterationLimit, 3*64+1)
 	}
 }
 

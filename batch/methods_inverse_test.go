@@ -90,7 +90,7 @@ inputs = ["x0", "x1"]
 outputs = ["x0", "x1 + 0.1*x0^2", "0.2*x0*x1"]
 target = [1, 2, -1]
 box = [[-1, 1], [-1, 1]]`)
-	for s, o := range outcomes(t, m, "pg-numeric", batch.Limits{Iterations: 30, GTol: 1e-6}, nil, startsIn(m, 20, 17)) {
+	for s, o := range outcomes(t, m, "pg-numeric:lr=0.5", batch.Limits{Iterations: 40, GTol: 1e-6}, nil, startsIn(m, 20, 17)) {
 		if o.status != batch.Converged || o.fallbacks != 0 {
 			t.Errorf("start %d: %v with %d fallbacks at %v", s, o.status, o.fallbacks, o.x)
 		}

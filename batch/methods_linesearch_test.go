@@ -154,6 +154,37 @@ func TestStrongWolfe(t *testing.T) {
 	}
 }
 
+// Across a kink no step satisfies the curvature condition: the search then takes
+// the best step it found, the loss never rises, and where nothing is gained any
+// more the sample ends.
+func TestKink(t *testing.T) {
+	m := parsed(t, `
+name = "kink"
+inputs = ["x0", "x1"]
+outputs = ["x0 - 0.3*x1", "x1"]
+loss = "abs(y0 - alpha) + 0.1*y0^2 + (y1 - 1)^2"
+box = [[-3, 3], [-3, 3]]
+params = {alpha = 0.1}`)
+	stopped := map[batch.Status]int{}
+	for _, spec := range []string{"newton-ls", "bfgs", "lbfgs"} {
+		for _, start := range startsIn(m, 20, 29) {
+			p := path(t, m, spec, 0.1, 30, start...)
+			for k := 1; k < len(p.X); k++ {
+				if !(p.Loss[k] <= p.Loss[k-1]) {
+					t.Errorf("%s from %v: the loss goes from %v to %v in step %d", spec, start, p.Loss[k-1], p.Loss[k], k)
+				}
+			}
+			if y := p.Y[len(p.Y)-1]; !(math.Abs(y[0]-0.1) <= 1e-6) {
+				t.Errorf("%s from %v: ends at y = %v, %v, not at the kink", spec, start, y, p.Status)
+			}
+			stopped[p.Status]++
+		}
+	}
+	if n := stopped[batch.IterationLimit]; n > 0 {
+		t.Errorf("%d samples went on without progress: %v", n, stopped)
+	}
+}
+
 // quadratic is L = 1/2 |A x - b|^2 with a fixed well-conditioned matrix A.
 func quadratic(t testing.TB, n int) (text string, H *mat.Dense) {
 	A := mat.NewDense(n, n, nil)

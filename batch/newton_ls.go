@@ -8,7 +8,7 @@ import (
 // Newton's method made safe: a direction of descent, and a line search along it.
 var newtonLS = Method{
 	Name: "newton-ls",
-	Doc:  "direction -H^-1 dL/dx where that descends, else -|H|^-1 dL/dx (eigenvalues by magnitude); strong Wolfe line search from step 1",
+	Doc:  "direction -H^-1 dL/dx where H is positive definite, else -|H|^-1 dL/dx (eigenvalues by magnitude); strong Wolfe line search from step 1",
 	Source: "Nocedal, Wright, Numerical Optimization, 2nd ed., sections 3.3 and 3.4 (eigenvalue modification); Dauphin et al., Identifying and attacking the " +
 		"saddle point problem, 2014 (|H|)",
 	Settings: append(wolfe(0.9), rcond),

@@ -52,8 +52,9 @@ var pgNumeric = Method{
 		d, deficient := linalg.LeastSquares(s.Builder, s.Jac, r, s.Number("rcond"))
 		s.Fallback(s.Or(deficient, s.Eq(last.Get(), one))) // counted where the outer step is taken
 		fresh := s.Or(done, better)
-		// The full step lowers |r|^2 by |J d|^2; below rounding there is nothing to gain.
-		level := s.Le(s.norm(linalg.MatVec(s.Builder, s.Jac, d)), s.Mul(s.F(0x1p-26), s.norm(r)))
+		// The full step lowers |r|^2 by |J d|^2; below the rounding errors of |r|^2, a
+		// few ulp, there is nothing to gain.
+		level := s.Le(s.norm(linalg.MatVec(s.Builder, s.Jac, d)), s.Mul(s.F(0x1p-24), s.norm(r)))
 		newFlat := s.Select(fresh, s.Select(level, one, zero), flat.Get())
 
 		newBase := s.selects(fresh, s.X, Get(base))

@@ -44,6 +44,8 @@ func init() {
 	}
 }
 
+// operations are the rows of the table.
+//
 // Derivatives are taken by applying rules again and again, so rules use operations of the table only.
 // Where a rule has a choice it takes the form that keeps the relative accuracy in the tails, such as
 // sigmoid(x) sigmoid(-x) rather than y (1 - y).
