@@ -13,16 +13,17 @@ import (
 )
 
 // Method is an update rule. It is written once, as a Go function that puts one
-// step's arithmetic onto a program; every engine runs that program. A new method
-// is one file with its Method value and one row in the table below.
+// step's arithmetic onto a program; every engine runs that program. A new built-in method
+// is one file with its Method value and one row in the table below; a method of
+// one's own goes into a Sweep as a Spec.
 type Method struct {
 	Name     string
 	Doc      string // one line: the update
 	Source   string // paper or book
 	Settings []Setting
-	Want     graph.Want // what it needs of the problem at every point, besides loss and gradient
-	Inverse  bool       // it needs the problem's local inverse
-	Step     func(*Step)
+	Want     graph.Want  // what it needs of the problem at every point, besides loss and gradient
+	Inverse  bool        // it needs the problem's local inverse
+	Step     func(*Step) // writes one step; a panic with a *program.Error is an error of Compile
 }
 
 // Setting is a number that a method takes.
@@ -41,10 +42,10 @@ var table = []*Method{
 	&gn, &lm, &ig, &pg, &pgNumeric, &hig,
 }
 
-// Methods lists the methods.
+// Methods lists the built-in methods.
 func Methods() []*Method { return append([]*Method(nil), table...) }
 
-// Lookup finds a method by name.
+// Lookup finds a built-in method by name.
 func Lookup(name string) (*Method, error) {
 	var names []string
 	for _, m := range table {
@@ -58,23 +59,11 @@ func Lookup(name string) (*Method, error) {
 
 // Supports reports, as an error, why the method cannot serve the problem; nil if it can.
 func (m *Method) Supports(p *problem.Problem) error {
-	if n := p.N(); n > MaxInputs {
-		return fmt.Errorf("batch: problem %s has %d inputs; at most %d are allowed", p.Name, n, MaxInputs)
-	}
-	if k := p.M(); k > MaxOutputs {
-		return fmt.Errorf("batch: problem %s has %d outputs; at most %d are allowed", p.Name, k, MaxOutputs)
-	}
 	if m.Inverse && p.Inverse == nil {
 		return fmt.Errorf("batch: method %s needs the local inverse of the problem, and %s has none; use pg-numeric, or add `inverse` to the problem file", m.Name, p.Name)
 	}
 	return nil
 }
-
-// Sizes of problems that methods are made for.
-const (
-	MaxInputs  = 16
-	MaxOutputs = 64
-)
 
 // Spec is a method with its settings.
 type Spec struct {
@@ -82,7 +71,8 @@ type Spec struct {
 	Set    map[string]float64 // only what differs from the defaults
 }
 
-// ParseMethods reads NAME[:setting=value,...] or a comma list of bare names.
+// ParseMethods reads NAME[:setting=value,...] or a comma list of bare names. Errors are
+// unknown names, and values that a setting does not allow.
 func ParseMethods(s string) ([]Spec, error) {
 	if !strings.Contains(s, ":") {
 		var specs []Spec

@@ -27,6 +27,9 @@ func (sw *Sweep) Trace(ctx context.Context) ([]Path, error) {
 	if err := sw.Check(); err != nil {
 		return nil, err
 	}
+	if err := sw.draw(); err != nil {
+		return nil, err
+	}
 	p := sw.Model.Problem()
 	n, m, starts := p.N(), p.M(), sw.Starts.Len()
 	if total := float64(len(sw.Methods)) * float64(sw.Grid.Len()) * float64(starts) * float64(sw.Limits.Iterations+1) * float64(n+m+1); total > MaxTraced {

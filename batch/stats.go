@@ -92,6 +92,7 @@ type tally struct {
 	left           int
 	loss, distance []float64 // by start
 	iterations     []int64   // converged samples by their number of iterations
+	status         [numStatuses]int
 	sum            Cell
 }
 
@@ -99,7 +100,7 @@ func newTally(starts, limit int) *tally {
 	return &tally{
 		left: starts, loss: make([]float64, starts), distance: make([]float64, starts),
 		iterations: make([]int64, limit+1),
-		sum:        Cell{Samples: starts, Status: map[Status]int{}},
+		sum:        Cell{Samples: starts},
 	}
 }
 
@@ -117,7 +118,7 @@ func (t *tally) add(c columns, b *program.Batch, at, k, start int, seconds float
 			t.distance[start+j] = math.NaN()
 		}
 		st := Status(b.Out[c.status][i])
-		t.sum.Status[st]++
+		t.status[st]++
 		if st == Converged {
 			converged++
 			t.iterations[int(b.Out[c.iteration][i])]++
@@ -132,6 +133,12 @@ func (t *tally) add(c columns, b *program.Batch, at, k, start int, seconds float
 
 func (t *tally) cell() Cell {
 	c := t.sum
+	c.Status = map[Status]int{}
+	for st, n := range t.status {
+		if n > 0 {
+			c.Status[Status(st)] = n
+		}
+	}
 	c.IterationsMedian = histogramQuantile(t.iterations, 0.5)
 	c.IterationsP90 = histogramQuantile(t.iterations, 0.9)
 	c.LossMedian = quantile(t.loss, 0.5)

@@ -48,6 +48,8 @@ type Sweep struct {
 	// Own, if set, says which chunks are run: one part of a divided sweep. The
 	// Report then has no cells, for none is known to be complete.
 	Own func(method, chunk int) bool
+
+	starts Starts // what Starts gives, kept; see draw
 }
 
 // Chunk is a number of consecutive samples of one method.
@@ -153,15 +155,12 @@ func (sw *Sweep) Check() error {
 	if sw.Starts == nil || sw.Starts.Len() < 1 {
 		return fmt.Errorf("batch: no starts; at least one is needed")
 	}
-	cells, size := int64(len(sw.Methods)), int64(1)
+	size := 1.0 // a float64, for a product of many axes overflows an integer
 	for _, a := range sw.Grid {
-		size *= int64(len(a.Values))
-		if size > MaxSamples {
-			return fmt.Errorf("batch: the grid has more than %d points", MaxSamples)
-		}
+		size *= float64(len(a.Values))
 	}
-	if n := int64(sw.Starts.Len()); size > MaxSamples/n/cells {
-		return fmt.Errorf("batch: %d grid points x %d starts x %d methods is more than the limit of %d samples", size, n, cells, MaxSamples)
+	if n, cells := sw.Starts.Len(), len(sw.Methods); size*float64(n)*float64(cells) > float64(MaxSamples) {
+		return fmt.Errorf("batch: %.10g grid points x %d starts x %d methods are %.3g samples; at most %d are allowed", size, n, cells, size*float64(n)*float64(cells), MaxSamples)
 	}
 	for _, m := range sw.Methods {
 		if err := m.Method.Supports(p); err != nil {
@@ -178,6 +177,9 @@ func (sw *Sweep) Check() error {
 // the context's error.
 func (sw *Sweep) Run(ctx context.Context) (*Report, error) {
 	if err := sw.Check(); err != nil {
+		return nil, err
+	}
+	if err := sw.draw(); err != nil {
 		return nil, err
 	}
 	p := sw.Model.Problem()
@@ -423,10 +425,41 @@ func (sw *Sweep) fill(first int64, b *program.Batch) error {
 		for i := range out {
 			out[i] = b.In[np+i][at : at+k]
 		}
-		if err := sw.Starts.Fill(start, out); err != nil {
+		if err := sw.starts.Fill(start, out); err != nil {
 			return err
 		}
 		at += k
+	}
+	return nil
+}
+
+// keptStarts is the most numbers of starts that are kept instead of being drawn
+// again for each grid point and method.
+const keptStarts = 1 << 22
+
+// draw sets sw.starts: sw.Starts, drawn once and kept where they are few.
+func (sw *Sweep) draw() error {
+	n, dims := sw.Starts.Len(), sw.Model.Problem().N()
+	if n > keptStarts/dims {
+		sw.starts = sw.Starts
+		return nil
+	}
+	t := make(startTable, dims)
+	for i := range t {
+		t[i] = make([]float64, n)
+	}
+	sw.starts = t
+	return sw.Starts.Fill(0, t)
+}
+
+// startTable is starts by coordinate: [coordinate][start].
+type startTable [][]float64
+
+func (t startTable) Len() int { return len(t[0]) }
+
+func (t startTable) Fill(first int, out [][]float64) error {
+	for i := range out {
+		copy(out[i], t[i][first:])
 	}
 	return nil
 }
