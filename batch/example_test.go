@@ -3,8 +3,8 @@ package batch_test
 import (
 	"context"
 	"fmt"
+	"log"
 	"math"
-	"os"
 	"time"
 
 	"invar/batch"
@@ -16,8 +16,7 @@ import (
 // check ends an example that has failed.
 func check(err error) {
 	if err != nil {
-		fmt.Println(err)
-		os.Exit(1)
+		log.Fatal(err)
 	}
 }
 
@@ -36,12 +35,12 @@ func Example() {
 			c.Method.Method.Name, c.Params[0], c.Status[batch.Converged], c.Samples, c.PathDeviation)
 	}
 	// Output:
-	// gd       alpha  0.1:    0 of 1000 converged, path deviation 2
+	// gd       alpha  0.1:    0 of 1000 converged, path deviation 0.7
 	// gd       alpha    1:    0 of 1000 converged, path deviation 0
-	// gd       alpha   10:    0 of 1000 converged, path deviation +Inf
-	// pg       alpha  0.1: 1000 of 1000 converged, path deviation 0
+	// gd       alpha   10:    0 of 1000 converged, path deviation 3e+228
+	// pg       alpha  0.1: 1000 of 1000 converged, path deviation 2e-16
 	// pg       alpha    1: 1000 of 1000 converged, path deviation 0
-	// pg       alpha   10: 1000 of 1000 converged, path deviation 0
+	// pg       alpha   10: 1000 of 1000 converged, path deviation 2e-16
 }
 
 // Which of Himmelblau's four minima does each start reach?
@@ -70,6 +69,10 @@ func ExampleSweep_Samples() {
 		fmt.Printf("(%.3f, %.3f) from %d starts\n", m[0], m[1], reached[k])
 	}
 	// Output:
+	// (3.000, 2.000) from 104 starts
+	// (-2.805, 3.131) from 104 starts
+	// (-3.779, -3.283) from 96 starts
+	// (3.584, -1.848) from 96 starts
 }
 
 // Trace gives every iterate, here the published ones of the book's example.
@@ -89,6 +92,21 @@ func ExampleSweep_Trace() {
 		}
 	}
 	// Output:
+	// gd:lr=0.01
+	//   0: x = (3.0000, 3.0000), L = 90.0000
+	//   1: x = (2.9400, 1.9200), L = 22.2331
+	//   2: x = (2.8812, 1.6369), L = 15.4804
+	//   3: x = (2.8236, 1.4615), L = 12.5344
+	// newton:lr=0.3333333333333333
+	//   0: x = (3.0000, 3.0000), L = 90.0000
+	//   1: x = (2.0000, 2.6667), L = 54.5679
+	//   2: x = (1.3333, 2.3704), L = 33.3471
+	//   3: x = (0.8889, 2.1070), L = 20.4987
+	// pg:lr=0.3
+	//   0: x = (3.0000, 3.0000), L = 90.0000
+	//   1: x = (2.1000, 2.5100), L = 44.1000
+	//   2: x = (1.4700, 2.1000), L = 21.6090
+	//   3: x = (1.0290, 1.7570), L = 10.5884
 }
 
 // When the context ends, Run returns the cells that are complete, with the context's error.
@@ -124,7 +142,7 @@ func ExampleMethod() {
 	}
 	p, err := problem.Load("scale")
 	check(err)
-	sw, err := batch.New(p, cpu.Portable{Threads: 1}, "gd") // to be replaced
+	sw, err := batch.New(p, cpu.Portable{Threads: 1})
 	check(err)
 	sw.Methods = []batch.Spec{{Method: signDescent, Set: map[string]float64{"lr": 0.5}}}
 	sw.Starts = batch.Points{{2, -1.5}}
@@ -135,6 +153,9 @@ func ExampleMethod() {
 		fmt.Printf("alpha %4v: %d of %d converged, in %v iterations\n", c.Params[0], c.Status[batch.Converged], c.Samples, c.IterationsMedian)
 	}
 	// Output:
+	// alpha 0.01: 1 of 1 converged, in 4 iterations
+	// alpha    1: 1 of 1 converged, in 4 iterations
+	// alpha  100: 1 of 1 converged, in 4 iterations
 }
 
 // The quantities of the problem can come from Gorgonia's tape machine: slow, an independent check.
@@ -158,6 +179,7 @@ func ExampleSweep_gorgonia() {
 	}
 	fmt.Println(fast[0].Status, "and", slow[0].Status, "- the paths agree to 1e-9:", worst <= 1e-9)
 	// Output:
+	// converged and converged - the paths agree to 1e-9: true
 }
 
 func ExampleParseMethods() {
@@ -168,6 +190,9 @@ func ExampleParseMethods() {
 	_, err = batch.ParseMethods("newtn")
 	fmt.Println(err)
 	// Output:
+	// [adam:beta1=0.8,lr=0.05] <nil>
+	// [newton lm] <nil>
+	// batch: unknown method "newtn" (did you mean "newton"?); the methods are gd, momentum, nesterov, adagrad, rmsprop, adam, newton, newton-ls, bfgs, lbfgs, gn, lm, ig, pg, pg-numeric, hig
 }
 
 func ExampleParseRange() {
@@ -176,4 +201,8 @@ func ExampleParseRange() {
 		fmt.Println(values, err)
 	}
 	// Output:
+	// [0.1 0.31622776601683794 1 3.1622776601683795 10] <nil>
+	// [0 0.25 0.5 0.75 1] <nil>
+	// [1 2 5] <nil>
+	// [] batch: range "-1:1": a logarithmic range needs lo > 0, got -1; use lin:-1:1:count; allowed is lo:hi (logarithmic, 10 points a decade), lo:hi:count, lin:lo:hi:count, a,b,c, or one number
 }

@@ -133,7 +133,7 @@ func TestParseMethods(t *testing.T) {
 	}
 	for in, says := range map[string]string{
 		"": "unknown method", "newtn": `did you mean "newton"`, "gd:rate=1": "no setting", "gd:lr": "setting=value", "gd:lr=x": "not a number",
-		"gd:lr=0": "is allowed", "gd:lr=-1": "is allowed", "gd:lr=nan": "is allowed", "gd:lr=1,lr=2": "twice", "lbfgs:memory=2.5": "an integer", "gd:lr=1,newton": "setting=value",
+		"gd:lr=0": "is allowed", "gd:lr=-1": "is allowed", "gd:lr=nan": "is allowed", "gd:lr=1,lr=2": "twice", "lbfgs:memory=2.5": "whole number", "gd:lr=1,newton": "setting=value",
 	} {
 		if _, err := ParseMethods(in); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%q: error %v, want one that says %q", in, err, says)

@@ -121,6 +121,25 @@ func (m *Method) setting(name string) *Setting {
 	return nil
 }
 
+// Range says in words which numbers the setting may have: "a number greater than 0". The ends of
+// the number line go without saying.
+func (s Setting) Range() string {
+	kind := "a number"
+	if s.Integer {
+		kind = "a whole number"
+	}
+	const endless = 1e300
+	switch {
+	case s.Min == math.SmallestNonzeroFloat64 && s.Max >= endless:
+		return kind + " greater than 0"
+	case s.Min == math.SmallestNonzeroFloat64:
+		return fmt.Sprintf("%s greater than 0, at most %v,", kind, s.Max)
+	case s.Max >= endless:
+		return fmt.Sprintf("%s, %v or more,", kind, s.Min)
+	}
+	return fmt.Sprintf("%s from %v to %v", kind, s.Min, s.Max)
+}
+
 func (m *Method) check(name string, x float64) error {
 	s := m.setting(name)
 	if s == nil {
@@ -131,11 +150,7 @@ func (m *Method) check(name string, x float64) error {
 		return fmt.Errorf("batch: method %s has no setting %q%s; its settings are %s", m.Name, name, nearest.Hint(name, names), strings.Join(names, ", "))
 	}
 	if !(x >= s.Min && x <= s.Max) || s.Integer && x != math.Trunc(x) {
-		kind := "a number"
-		if s.Integer {
-			kind = "an integer"
-		}
-		return fmt.Errorf("batch: method %s: %s=%v; %s from %v to %v is allowed", m.Name, name, x, kind, s.Min, s.Max)
+		return fmt.Errorf("batch: method %s: %s=%v; %s is allowed", m.Name, name, x, s.Range())
 	}
 	return nil
 }

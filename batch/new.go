@@ -15,7 +15,7 @@ const usualStarts = 1000
 // New is the sweep that most uses begin with: the named methods (as ParseMethods reads them, such as
 // "newton" or "pg:lr=0.3") on the engine, from 1000 uniform starts in the problem's box, with
 // DefaultLimits, at the one grid point where all parameters have their defaults. Whatever should be
-// otherwise is changed in the fields of the result before Run.
+// otherwise is changed in the fields of the result before Run; without names, Methods must be set.
 //
 // Errors are formulas that are too large to differentiate, unknown methods and
 // settings, and a method that cannot serve the problem.
@@ -37,6 +37,9 @@ func New(p *problem.Problem, engine program.Engine, methods ...string) (*Sweep, 
 	}
 	if sw.Starts, err = Draw(p, "uniform", 1, usualStarts); err != nil {
 		return nil, err
+	}
+	if len(methods) == 0 {
+		return sw, nil
 	}
 	return sw, sw.Check()
 }

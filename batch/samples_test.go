@@ -130,8 +130,12 @@ func TestNewRefuses(t *testing.T) {
 	if _, err := batch.New(p, nil, "gd"); err == nil {
 		t.Error("no engine is taken")
 	}
-	if _, err := batch.New(p, cpu.Portable{}); err == nil {
-		t.Error("no methods are taken")
+	sw, err := batch.New(p, cpu.Portable{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sw.Run(context.Background()); err == nil {
+		t.Error("no methods are run")
 	}
 	if _, err := batch.Draw(p, "unifrom", 1, 10); err == nil {
 		t.Error("an unknown sampler is taken")

@@ -24,7 +24,7 @@ var statusTable = [numStatuses]struct{ name, means, remedy string }{
 	StepTooSmall:     {"step too small", "the step no longer changes x, or is below --xtol, and no convergence test holds", "the point is stationary for this method, or lr is too small: raise lr, or look at the gradient there"},
 	IterationLimit:   {"iteration limit", "the iteration limit came first", "raise --iterations, or loosen the tolerance"},
 	Diverged:         {"diverged", "the loss or the point became infinite or NaN", "lower lr, or use a method that does not scale with the sensitivity"},
-	Singular:         {"singular", "the linear system of the step has no solution and the method has no fallback", "use lm or gn, or move the start off the singular set"},
+	Singular:         {"singular", "the linear system of the step has no solution and the method has no fallback", "a derivative may be infinite or NaN there: move the start, or use bfgs, which needs no second derivatives"},
 	LineSearchFailed: {"line search failed", "no step along the search direction decreases the objective enough", "rounding may be the limit: loosen the tolerance; else check the derivatives with another engine"},
 }
 

@@ -1,9 +1,11 @@
 package graph
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"invar/problem"
 	"invar/problem/formula"
@@ -17,7 +19,7 @@ type Part struct {
 }
 
 // Listing returns the wanted values and derivatives as formulas, as differentiation left them
-// before they are lowered, but for the order of factors: for people to read. Names read "y0", "L", "dL/dx0", "d2L/dx1dx0"; s1, s2, ... are
+// before they are lowered, with factors in order and without needless ones: for people to read. Names read "y0", "L", "dL/dx0", "d2L/dx1dx0"; s1, s2, ... are
 // subexpressions that are used more than once. Without a simulation the derivatives are by the inputs. With one
 // they are by the state as well, step by step: the chain rule joins the parts when the program is
 // written. Derivatives that are zero everywhere are left out.
@@ -187,6 +189,14 @@ func (l *listing) expr(n *node) *formula.Expr {
 		e.Op = "if"
 	case "mul":
 		return product(e.Args[0], e.Args[1])
+	case "sub":
+		if b := e.Args[1]; b.Op == "num" && b.Value == 0 {
+			return e.Args[0]
+		}
+	case "neg":
+		if a := e.Args[0]; a.Op == "neg" {
+			return a.Args[0]
+		}
 	}
 	return e
 }
@@ -216,11 +226,39 @@ func product(a, b *formula.Expr) *formula.Expr {
 		}
 		numbers = append([]*formula.Expr{{Op: "num", Value: x * y}}, numbers[2:]...)
 	}
-	slices.SortStableFunc(others, func(a, b *formula.Expr) int { return a.Nodes() - b.Nodes() })
+	slices.SortStableFunc(others, func(a, b *formula.Expr) int {
+		return cmp.Or(a.Nodes()-b.Nodes(), strings.Compare(a.String(), b.String()))
+	})
+	others = powers(others)
+	minus := false
+	if len(numbers) == 1 && len(others) > 0 && math.Abs(numbers[0].Value) == 1 {
+		minus, numbers = numbers[0].Value < 0, nil
+	}
 	all := append(numbers, others...)
 	e := all[0]
 	for _, f := range all[1:] {
 		e = &formula.Expr{Op: "mul", Args: []*formula.Expr{e, f}}
 	}
+	if minus {
+		e = &formula.Expr{Op: "neg", Args: []*formula.Expr{e}}
+	}
 	return e
+}
+
+// powers joins equal neighbours: x*x is x^2.
+func powers(factors []*formula.Expr) []*formula.Expr {
+	var out []*formula.Expr
+	for i := 0; i < len(factors); {
+		k := i + 1
+		for k < len(factors) && factors[k].String() == factors[i].String() {
+			k++
+		}
+		f := factors[i]
+		if k > i+1 {
+			f = &formula.Expr{Op: "pow", Args: []*formula.Expr{f, {Op: "num", Value: float64(k - i)}}}
+		}
+		out = append(out, f)
+		i = k
+	}
+	return out
 }

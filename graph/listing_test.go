@@ -35,7 +35,7 @@ y0 = x0
 y1 = alpha*x1^2
 L = x0^2 + y1^2
 dL/dx0 = 2*x0
-dL/dx1 = 4*x1*alpha*y1
+dL/dx1 = 4*alpha*x1*y1
 # loss as a function of the outputs
 L = y0^2 + y1^2
 dL/dy0 = 2*y0

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"invar/problem/formula"
+	"invar/internal/nearest"
 )
 
 //go:embed builtin/*.toml
@@ -86,7 +86,7 @@ func Read(nameOrFile string) (name string, data []byte, err error) {
 
 // didYouMean suggests the nearest of the allowed names, if one is near.
 func didYouMean(name string, allowed []string) string {
-	if near := formula.Nearest(name, allowed); near != "" {
+	if near := nearest.Name(name, allowed); near != "" {
 		return fmt.Sprintf(", did you mean %q?", near)
 	}
 	return ""

@@ -11,6 +11,7 @@ type copier struct {
 	licm bool    // write loop-invariant operations in front of their loop
 	fuse []Value // of an OpAdd or OpSub: the OpMul that it absorbs; nil: none
 	sub  map[Value]Value
+	edit func(in *Instr, args []Value) (Value, bool) // may write a plain operation in its own way
 
 	arrays, tables, loops map[int]int
 }
@@ -132,6 +133,11 @@ func (c *copier) one(i int) Value {
 	args := make([]Value, in.Op.NumArgs())
 	for k := range args {
 		args[k] = c.to[in.Arg(k)]
+	}
+	if c.edit != nil {
+		if v, ok := c.edit(in, args); ok {
+			return v
+		}
 	}
 	old := b.strict
 	b.strict = old || in.Strict

@@ -1,5 +1,10 @@
 package program
 
+import (
+	"math"
+	"slices"
+)
+
 // Stages is a Program taken apart for engines that keep many samples going and
 // replace each as it ends: what a running sample must compute and keep, apart from
 // what is only needed of it when it ends.
@@ -8,10 +13,10 @@ package program
 // reported is not: [Stages.Final] computes it from the state before the last step, so
 // that no step of a running sample pays for it.
 type Stages struct {
-	Kept   []int // slots: first those that are Fixed, then those that move
-	Fixed  int   // how many of Kept are Fixed
+	Kept   []int // slots: first those that stay as Setup makes them, then those that move
+	Fixed  int   // how many of Kept stay
 	Setup  *Func // the program's inputs -> the slots in Kept, then Status if Ended
-	Step   *Func // Kept -> the next values of the moving ones, then a Bool: the sample ends with this step
+	Step   *Func // Kept -> the next values of the moving ones, then a Bool: the sample goes on after this step
 	Final  *Func // Kept, before the step that ends the sample -> the Results
 	Ended  bool  // Setup may end a sample: its results are then what Setup makes of all slots
 	Report []Type
@@ -74,9 +79,29 @@ func (p *Program) Stage() *Stages {
 	}
 
 	s := &Stages{}
+	stays := func(i int) bool { // also if it is not called Fixed
+		k, ok := moving[i]
+		if !ok {
+			return true
+		}
+		in := &p.Step.Instrs[p.Step.Out[k]]
+		return in.Op == OpInput && in.Imm == uint64(i)
+	}
+	// What Setup gives every sample alike is a constant of the other functions.
+	constant := map[int]Instr{}
+	for i, k := range kept {
+		if in := p.Setup.Instrs[p.Setup.Out[i]]; k && stays(i) && in.Op == OpConst {
+			constant[i] = in
+			kept[i] = false
+		}
+	}
+	same := p.counters(kept, moving)
+	for i := range same {
+		kept[i] = false
+	}
 	for _, fixed := range []bool{true, false} {
 		for i, k := range kept {
-			if k && p.Slots[i].Fixed == fixed {
+			if k && stays(i) == fixed {
 				s.Kept = append(s.Kept, i)
 			}
 		}
@@ -84,16 +109,16 @@ func (p *Program) Stage() *Stages {
 			s.Fixed = len(s.Kept)
 		}
 	}
-	s.Step = p.part("step", s.Kept, func(b *Builder, _ []Value, step func([]Value) []Value) []Value {
+	s.Step = p.part("step", s.Kept, constant, same, func(b *Builder, _ []Value, step func([]Value) []Value) []Value {
 		var out []Value
 		for _, i := range s.Kept[s.Fixed:] {
 			out = append(out, p.Step.Out[moving[i]])
 		}
 		out = step(append(out, p.Step.Out[moving[p.Status]]))
-		out[len(out)-1] = nonzero(b, out[len(out)-1])
+		out[len(out)-1] = chained(b, isZero(b, out[len(out)-1]))
 		return out
 	})
-	s.Final = p.part("final", s.Kept, func(b *Builder, slots []Value, step func([]Value) []Value) []Value {
+	s.Final = p.part("final", s.Kept, constant, same, func(b *Builder, slots []Value, step func([]Value) []Value) []Value {
 		out := append([]Value(nil), results...)
 		var ask []Value
 		for i, r := range p.Results {
@@ -126,9 +151,44 @@ func (p *Program) Stage() *Stages {
 	return s
 }
 
+// counter is a slot that is always ahead of another one by the same number.
+type counter struct {
+	of    int
+	ahead int64
+}
+
+// counters finds the slots that count the same as another one, from another number on.
+func (p *Program) counters(kept []bool, moving map[int]int) map[int]counter {
+	same := map[int]counter{}
+	first := map[Value]int{} // what is added -> the slot that stands for all
+	for i, k := range kept {
+		at, ok := moving[i]
+		if !k || !ok || p.Slots[i].Type != I64 || p.Setup.Instrs[p.Setup.Out[i]].Op != OpConst {
+			continue
+		}
+		next := p.Step.Instrs[p.Step.Out[at]]
+		if next.Op != OpIAdd {
+			continue
+		}
+		by := next.B
+		if in := p.Step.Instrs[next.B]; in.Op == OpInput && in.Imm == uint64(i) {
+			by = next.A
+		} else if in := p.Step.Instrs[next.A]; in.Op != OpInput || in.Imm != uint64(i) {
+			continue
+		}
+		start := func(i int) int64 { return int64(p.Setup.Instrs[p.Setup.Out[i]].Imm) }
+		if f, ok := first[by]; ok {
+			same[i] = counter{f, start(i) - start(f)}
+		} else {
+			first[by] = i
+		}
+	}
+	return same
+}
+
 // part writes a function of the slots in kept: write gets the value of every
-// slot (a constant for those that are not kept, which nothing asks for) and what copies values of Step.
-func (p *Program) part(name string, kept []int, write func(b *Builder, slots []Value, step func([]Value) []Value) []Value) *Func {
+// slot (zero for those that are neither kept nor constant, which nothing asks for) and what copies values of Step.
+func (p *Program) part(name string, kept []int, constant map[int]Instr, same map[int]counter, write func(b *Builder, slots []Value, step func([]Value) []Value) []Value) *Func {
 	b := NewBuilder(name)
 	slots := make([]Value, len(p.Slots))
 	is := make([]bool, len(p.Slots))
@@ -137,33 +197,139 @@ func (p *Program) part(name string, kept []int, write func(b *Builder, slots []V
 		is[i] = true
 	}
 	for i, s := range p.Slots {
-		if !is[i] {
-			slots[i] = b.konst(s.Type, 0)
+		if c, ok := same[i]; ok {
+			slots[i] = b.IAdd(slots[c.of], b.I(c.ahead))
+		} else if !is[i] {
+			slots[i] = b.konst(s.Type, constant[i].Imm)
 		}
 	}
 	f := b.Finish(write(b, slots, func(out []Value) []Value {
 		g := *p.Step
 		g.Out = out
 		c := copier{b: b, f: &g, live: liveness(&g, make([]bool, len(g.Instrs)))}
+		c.edit = func(in *Instr, args []Value) (Value, bool) { // "is it running?" occurs in programs as well
+			if in.Op != OpIEq {
+				return NoValue, false
+			}
+			for k, v := range args {
+				if zero, ok := b.constant(v); ok && zero == 0 && b.f.Instrs[args[1-k]].Op == OpSelect {
+					return chained(b, isZero(b, args[1-k])), true
+				}
+			}
+			return NoValue, false
+		}
 		return c.run(slots)
 	})...)
+	squareTests(f)
 	return Optimize(f, false)
 }
 
-// nonzero is v != 0 for an I64, simplified where v is chosen among constants.
-func nonzero(b *Builder, v Value) Value {
+// isZero is v == 0 for an I64, simplified where v is chosen among constants.
+func isZero(b *Builder, v Value) Value {
 	in := b.f.Instrs[v]
 	switch in.Op {
 	case OpConst:
-		return b.B(in.Imm != 0)
+		return b.B(in.Imm == 0)
 	case OpSelect:
-		x, y := nonzero(b, in.B), nonzero(b, in.C)
-		if k, ok := b.constant(x); ok && k != 0 {
+		x, y := isZero(b, in.B), isZero(b, in.C)
+		kx, constX := b.constant(x)
+		ky, constY := b.constant(y)
+		switch {
+		case constX && kx == 0:
+			return b.And(not(b, in.A), y)
+		case constX:
 			return b.Or(in.A, y)
-		} else if ok {
-			return b.And(b.Not(in.A), y)
+		case constY && ky == 0:
+			return b.And(in.A, x)
+		case constY:
+			return b.Or(not(b, in.A), x)
 		}
 		return b.Select(in.A, x, y)
 	}
-	return b.Not(b.IEq(v, b.I(0)))
+	return b.IEq(v, b.I(0))
+}
+
+// not is the negation of v, an Or taken apart: And(Not a, Not b).
+func not(b *Builder, v Value) Value {
+	if in := b.f.Instrs[v]; in.Op == OpOr {
+		return b.And(not(b, in.A), not(b, in.B))
+	}
+	return b.Not(v)
+}
+
+// chained writes the operands of nested Ands as one chain, in the order in which
+// they are known: engines can let each comparison of a chain do its And for nothing.
+func chained(b *Builder, v Value) Value {
+	if b.f.Instrs[v].Op != OpAnd {
+		return v
+	}
+	seen := map[Value]bool{}
+	var leaves []Value
+	var walk func(v Value)
+	walk = func(v Value) {
+		if seen[v] {
+			return
+		}
+		seen[v] = true
+		if in := b.f.Instrs[v]; in.Op == OpAnd {
+			walk(in.A)
+			walk(in.B)
+			return
+		}
+		leaves = append(leaves, v)
+	}
+	walk(v)
+	slices.Sort(leaves)
+	return b.And(leaves...)
+}
+
+// squareTests spares square roots that are only compared with a constant:
+// sqrt(x) <= c where x cannot be negative is x <= the greatest number whose root is at
+// most c. It changes f.
+func squareTests(f *Func) {
+	uses := make([]int, len(f.Instrs))
+	for i := range f.Instrs {
+		for k := range f.Instrs[i].Op.NumArgs() {
+			uses[f.Instrs[i].Arg(k)]++
+		}
+	}
+	for _, v := range f.Out {
+		uses[v]++
+	}
+	// positive: zero, positive or NaN, for certain.
+	positive := make([]bool, len(f.Instrs))
+	for i := range f.Instrs {
+		in := &f.Instrs[i]
+		switch in.Op {
+		case OpConst:
+			positive[i] = in.Type == F64 && math.Float64frombits(in.Imm) >= 0
+		case OpAbs, OpSqrt:
+			positive[i] = true
+		case OpMul:
+			positive[i] = in.A == in.B
+		case OpAdd:
+			positive[i] = positive[in.A] && positive[in.B]
+		case OpFMA:
+			positive[i] = in.A == in.B && positive[in.C]
+		}
+		if in.Op != OpLe {
+			continue
+		}
+		root, limit := &f.Instrs[in.A], f.Instrs[in.B]
+		c := math.Float64frombits(limit.Imm)
+		// The root becomes the constant, which needs a place before the comparison.
+		if root.Op != OpSqrt || uses[in.A] != 1 || !positive[root.A] || limit.Op != OpConst || !(c > 1e-150 && c < 1e150) {
+			continue
+		}
+		square := c * c
+		for math.Sqrt(square) > c {
+			square = math.Nextafter(square, 0)
+		}
+		for math.Sqrt(math.Nextafter(square, math.Inf(1))) <= c {
+			square = math.Nextafter(square, math.Inf(1))
+		}
+		at := in.A
+		in.A, in.B = root.A, at
+		*root = Instr{Op: OpConst, Type: F64, A: NoValue, B: NoValue, C: NoValue, Imm: math.Float64bits(square)}
+	}
 }

@@ -50,7 +50,7 @@ func TestStage(t *testing.T) {
 			}
 			for {
 				next := s.Step.Eval(state...)
-				if next[len(next)-1] != 0 {
+				if next[len(next)-1] == 0 {
 					break
 				}
 				copy(state[s.Fixed:], next[:len(next)-1])
@@ -88,6 +88,44 @@ func TestStage(t *testing.T) {
 	for i := range s.Step.Instrs {
 		if op := s.Step.Instrs[i].Op; op == program.OpSqrt || op == program.OpSelect {
 			t.Errorf("a running sample computes %s", op)
+		}
+	}
+}
+
+// The comparison with a root is the comparison with its square, whatever the number.
+func TestStageRoots(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	for range 200 {
+		c := math.Exp(r.NormFloat64() * 20)
+		b := program.NewBuilder("step")
+		x, _, n := b.Input("x", program.F64), b.Input("status", program.I64), b.Input("iteration", program.I64)
+		root := b.Sqrt(b.Mul(x, x))
+		p := &program.Program{
+			Name: "root", In: []string{"x"}, Status: 1, Iteration: 2, Results: []int{2},
+			Slots: []program.Slot{{Name: "x", Type: program.F64, Fixed: true}, {Name: "status", Type: program.I64}, {Name: "iteration", Type: program.I64}},
+			Step:  b.Finish(b.Select(b.Le(root, b.F(c)), b.I(1), b.I(0)), b.IAdd(n, b.I(1))),
+		}
+		b = program.NewBuilder("setup")
+		x = b.Input("x", program.F64)
+		p.Setup = b.Finish(x, b.I(0), b.I(0))
+		s := p.Stage()
+		for i := range s.Step.Instrs {
+			if s.Step.Instrs[i].Op == program.OpSqrt {
+				t.Fatal("the root is still taken")
+			}
+		}
+		near := c
+		for range 3 {
+			near = math.Nextafter(near, 0)
+		}
+		for range 7 {
+			for _, x := range []float64{near, -near, math.NaN(), math.Inf(1), 0, 5e-324} {
+				want := p.Step.Eval(math.Float64bits(x), 0, 0)[0] == 0
+				if got := s.Step.Eval(math.Float64bits(x), 0); (got[len(got)-1] != 0) != want {
+					t.Fatalf("limit %v, x = %v: goes on %v, want %v", c, x, got[len(got)-1] != 0, want)
+				}
+			}
+			near = math.Nextafter(near, math.Inf(1))
 		}
 	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -10,10 +11,10 @@ import (
 	"github.com/spf13/pflag"
 
 	"invar/batch"
-	"invar/cpu"
 	"invar/graph"
 	"invar/internal/nearest"
 	"invar/problem"
+	"invar/results"
 	"invar/sampling"
 )
 
@@ -24,6 +25,8 @@ type config struct {
 	params     []string
 	starts     int
 	start      []string
+	startsFile string
+	box        string
 	seed       uint64
 	sampler    string
 	methods    []string
@@ -35,6 +38,10 @@ type config struct {
 	engine     string
 	threads    int
 	format     string
+	dryRun     bool
+
+	base *results.Config // of --config: what no flag says
+	text string          // of the problem's file, once it is read
 }
 
 // defaultMethods are run without --method, those of them that the problem can
@@ -49,21 +56,29 @@ func (c *config) flags(f *pflag.FlagSet, starts, iterations int) {
 	f.StringArrayVar(&c.params, "param", nil, "`NAME=RANGE` of any parameter (repeatable); RANGE is lo:hi, lo:hi:count, lin:lo:hi:count, a,b,c or one number")
 	f.IntVar(&c.starts, "starts", starts, "number of starts drawn from the problem's box")
 	f.StringArrayVar(&c.start, "start", nil, "one start, `X,..` (repeatable), instead of --starts")
-	f.Uint64Var(&c.seed, "seed", 1, "seed of the starts")
+	f.StringVar(&c.startsFile, "starts-file", "", "starts from a `FILE`, one a row: .csv (a header may name the inputs) or .npy")
+	f.StringVar(&c.box, "box", "", "draw starts from here instead of the problem's box: `LO:HI` for all inputs, or LO:HI,LO:HI,... one each")
 	f.StringVar(&c.sampler, "sampler", "uniform", "how starts are drawn: "+strings.Join(sampling.Names(), ", "))
+	f.Uint64Var(&c.seed, "seed", 1, "seed of the starts")
 	f.StringArrayVarP(&c.methods, "method", "m", nil, "`NAME[:setting=value,...]` (repeatable), or a comma list of bare names (see sweep methods)")
 	f.IntVar(&c.iterations, "iterations", iterations, "most iterations of a sample")
 	f.Float64Var(&c.dtol, "dtol", 0, "converged: distance to the nearest known minimum at most this (default 1e-6 where minima are known and no tolerance is given)")
 	f.Float64Var(&c.gtol, "gtol", 0, "converged: gradient at most this, relative to its start (default 1e-6 where no minimum is known and no tolerance is given)")
 	f.Float64Var(&c.ltol, "ltol", 0, "converged: loss at most this")
 	f.Float64Var(&c.xtol, "xtol", 0, "stopped (step too small): step at most this, relative to x")
-	f.StringVar(&c.engine, "engine", "auto", "what runs the samples: auto, portable, gorgonia (slow, an independent check)")
+	f.StringVar(&c.engine, "engine", "auto", "what runs the samples: "+strings.Join(engineNames(), ", ")+" (see sweep version)")
 	f.IntVar(&c.threads, "threads", 0, "threads; 0 is one a processor")
 }
 
 // sweep resolves the flags; every error is the user's.
 func (c *config) sweep(cmd *cobra.Command) (*batch.Sweep, error) {
-	p, err := problem.Load(c.problem)
+	for _, name := range []string{"problem", "alpha", "starts-file", "box"} {
+		if given(cmd, name) && cmd.Flags().Lookup(name).Value.String() == "" {
+			return nil, usagef("--%s: the value is empty", name) // an unset variable of a script, most likely
+		}
+	}
+	c.fromBase(cmd)
+	p, err := c.read(cmd)
 	if err != nil {
 		return nil, usage(err)
 	}
@@ -75,7 +90,7 @@ func (c *config) sweep(cmd *cobra.Command) (*batch.Sweep, error) {
 	if c.threads < 0 {
 		return nil, usagef("--threads %d: 0 or more are allowed", c.threads)
 	}
-	if sw.Grid, err = c.grid(); err != nil {
+	if sw.Grid, err = c.grid(p); err != nil {
 		return nil, usage(err)
 	}
 	if sw.Starts, err = c.points(cmd, p); err != nil {
@@ -87,14 +102,8 @@ func (c *config) sweep(cmd *cobra.Command) (*batch.Sweep, error) {
 	if sw.Limits, err = c.limits(cmd, p); err != nil {
 		return nil, usage(err)
 	}
-	switch c.engine {
-	case "auto", "portable":
-		sw.Engine = &cpu.Portable{Threads: 1} // the driver keeps all threads busy
-	case "gorgonia":
-		sw.Engine, sw.Split = graph.NewTapeEngine(model, tapeBatch), true
-	default:
-		names := []string{"auto", "portable", "gorgonia"}
-		return nil, usagef("--engine %s%s: %s are allowed", c.engine, nearest.Hint(c.engine, names), strings.Join(names, ", "))
+	if err := c.setEngine(sw); err != nil {
+		return nil, err
 	}
 	return sw, usage(sw.Check())
 }
@@ -102,31 +111,49 @@ func (c *config) sweep(cmd *cobra.Command) (*batch.Sweep, error) {
 // tapeBatch is the number of samples that Gorgonia's tape machine evaluates at once.
 const tapeBatch = 1024
 
-func (c *config) grid() (batch.Grid, error) {
+func (c *config) grid(p *problem.Problem) (batch.Grid, error) {
 	var g batch.Grid
 	params := c.params
 	if c.alpha != "" {
 		params = append([]string{"alpha=" + c.alpha}, params...)
 	}
-	for _, s := range params {
+	for i, s := range params {
 		name, r, ok := strings.Cut(s, "=")
 		if !ok {
 			return nil, fmt.Errorf("--param %s: NAME=RANGE is wanted", s)
 		}
+		name = strings.TrimSpace(name)
+		if err := knownParam(p, name); err != nil {
+			return nil, err
+		}
 		v, err := batch.ParseRange(r)
 		if err != nil {
-			return nil, fmt.Errorf("--param %s: %s", name, plain(err))
+			flag := "param " + name
+			if i == 0 && c.alpha != "" {
+				flag = "alpha"
+			}
+			return nil, fmt.Errorf("--%s: %s", flag, plain(err))
 		}
-		g = append(g, batch.Axis{Name: strings.TrimSpace(name), Values: v})
+		g = append(g, batch.Axis{Name: name, Values: v})
+	}
+	if c.base != nil {
+		return merged(c.base.Grid, g), nil
 	}
 	return g, nil
 }
 
 func (c *config) points(cmd *cobra.Command, p *problem.Problem) (batch.Starts, error) {
-	if len(c.start) > 0 {
-		if cmd.Flags().Changed("starts") {
-			return nil, fmt.Errorf("--starts and --start are given; one of them is allowed")
+	for _, mine := range []string{"start", "starts-file"} {
+		for _, other := range []string{"starts", "starts-file", "box", "sampler"} {
+			if mine != other && cmd.Flags().Changed(mine) && cmd.Flags().Changed(other) {
+				return nil, fmt.Errorf("--%s and --%s are given; one of them is allowed", mine, other)
+			}
 		}
+	}
+	if c.startsFile != "" {
+		return readStarts(c.startsFile, p.Inputs)
+	}
+	if len(c.start) > 0 {
 		var pts batch.Points
 		for _, s := range c.start {
 			parts := strings.Split(s, ",")
@@ -145,6 +172,21 @@ func (c *config) points(cmd *cobra.Command, p *problem.Problem) (batch.Starts, e
 		}
 		return pts, nil
 	}
+	box := p.Box
+	if c.base != nil && !given(cmd, "problem") {
+		if len(c.base.Starts.Points) > 0 && !given(cmd, "starts", "seed", "sampler", "box") {
+			return batch.Points(c.base.Starts.Points), nil
+		}
+		if len(c.base.Starts.Box) > 0 {
+			box = c.base.Starts.Box
+		}
+	}
+	if c.box != "" {
+		var err error
+		if box, err = parseBox(c.box, p.Inputs); err != nil {
+			return nil, err
+		}
+	}
 	if c.starts < 1 {
 		return nil, fmt.Errorf("--starts %d: 1 or more are allowed", c.starts)
 	}
@@ -152,7 +194,7 @@ func (c *config) points(cmd *cobra.Command, p *problem.Problem) (batch.Starts, e
 	if err != nil {
 		return nil, fmt.Errorf("--sampler: %s", plain(err))
 	}
-	return &batch.Sampled{Sampler: s, N: c.starts, Box: p.Box}, nil
+	return &batch.Sampled{Sampler: s, N: c.starts, Box: box}, nil
 }
 
 func (c *config) specs(p *problem.Problem) ([]batch.Spec, error) {
@@ -163,6 +205,9 @@ func (c *config) specs(p *problem.Problem) ([]batch.Spec, error) {
 			return nil, err
 		}
 		specs = append(specs, more...)
+	}
+	if len(c.methods) == 0 && c.base != nil {
+		return c.baseMethods()
 	}
 	if len(c.methods) == 0 {
 		for _, name := range defaultMethods {
@@ -183,7 +228,7 @@ func (c *config) specs(p *problem.Problem) ([]batch.Spec, error) {
 
 func (c *config) limits(cmd *cobra.Command, p *problem.Problem) (batch.Limits, error) {
 	l := batch.DefaultLimits(len(p.Minima) > 0)
-	given := false
+	given := c.base != nil // tolerances of zero among them
 	for _, t := range []struct {
 		name  string
 		value float64
@@ -200,11 +245,24 @@ func (c *config) limits(cmd *cobra.Command, p *problem.Problem) (batch.Limits, e
 		l = batch.Limits{DTol: c.dtol, GTol: c.gtol, LTol: c.ltol}
 	}
 	l.XTol = c.xtol
-	if c.iterations < 0 || c.iterations > maxIterations {
-		return l, fmt.Errorf("--iterations %d: 0 to %d are allowed", c.iterations, maxIterations)
+	if c.iterations < 0 || c.iterations > results.MaxIterations {
+		return l, fmt.Errorf("--iterations %d: 0 to %d are allowed", c.iterations, results.MaxIterations)
 	}
 	l.Iterations = c.iterations
 	return l, nil
 }
 
-const maxIterations = 10_000_000
+// knownParam refuses a name that is no parameter of the problem.
+func knownParam(p *problem.Problem, name string) error {
+	names := make([]string, len(p.Params))
+	for i, q := range p.Params {
+		names[i] = q.Name
+	}
+	if slices.Contains(names, name) {
+		return nil
+	}
+	if len(names) == 0 {
+		return fmt.Errorf("problem %s has no parameter %q; it has none at all", p.Name, name)
+	}
+	return fmt.Errorf("problem %s has no parameter %q%s; it has %s", p.Name, name, nearest.Hint(name, names), strings.Join(names, ", "))
+}

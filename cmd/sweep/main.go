@@ -2,7 +2,8 @@
 // grid of parameters, with many methods, and reports how each of them fares.
 //
 // Results go to standard output; progress, notes and errors to standard error. Exit codes: 0 done, 1
-// internal error or failed output, 2 wrong use, 75 interrupted.
+// internal error or failed output, 2 wrong use, 3 below --min-converged, 75
+// interrupted.
 package main
 
 import (
@@ -22,14 +23,14 @@ const (
 	exitOK          = 0
 	exitFailure     = 1
 	exitUsage       = 2
+	exitBelow       = 3
 	exitInterrupted = 75 // EX_TEMPFAIL: it can be tried again
 )
 
 func main() {
-	// Output to a pipe that is closed early (head) ends the command quietly.
-	signal.Ignore(syscall.SIGPIPE)
+	signal.Ignore(ignored...)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the process at once
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
@@ -50,13 +51,17 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (code int
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
 	var usage *usageError
+	var ending *endingError
 	switch {
 	case err == nil:
 		return exitOK
 	case errors.Is(err, syscall.EPIPE):
 		return exitOK
+	case errors.As(err, &ending):
+		fmt.Fprintln(stderr, "sweep: "+ending.message)
+		return ending.code
 	case errors.Is(err, context.Canceled):
-		fmt.Fprintln(stderr, "sweep: interrupted; what was complete has been printed. Run the same command again for the rest: the same seed gives the same samples.")
+		fmt.Fprintln(stderr, "sweep: interrupted")
 		return exitInterrupted
 	case errors.As(err, &usage):
 		fmt.Fprintln(stderr, "sweep: "+plain(usage.err))
@@ -73,6 +78,14 @@ type usageError struct{ err error }
 func (u *usageError) Error() string { return u.err.Error() }
 func (u *usageError) Unwrap() error { return u.err }
 
+// endingError is an end that is neither a success nor a failure: a message and an exit code.
+type endingError struct {
+	message string
+	code    int
+}
+
+func (e *endingError) Error() string { return e.message }
+
 // usage marks err, unless it is nil.
 func usage(err error) error {
 	if err == nil {
@@ -86,7 +99,7 @@ func usagef(format string, args ...any) error { return usage(fmt.Errorf(format, 
 // plain takes the packages' names off a message.
 func plain(err error) string {
 	s := err.Error()
-	for _, p := range []string{"batch: ", "problem: ", "formula: ", "graph: ", "program: ", "sampling: "} {
+	for _, p := range []string{"batch: ", "problem: ", "formula: ", "graph: ", "program: ", "sampling: ", "results: "} {
 		s = strings.TrimPrefix(s, p)
 	}
 	return s

@@ -11,31 +11,24 @@ import (
 	"unicode/utf8"
 
 	"invar/batch"
+	"invar/internal/nearest"
 )
+
+// tableFormats are what sweep, sweep trace and sweep merge print.
+var tableFormats = []string{"table", "csv", "json"}
+
+func formatError(format string, allowed []string) error {
+	return fmt.Errorf("--format %s%s: %s are allowed", format, nearest.Hint(format, allowed), strings.Join(allowed, ", "))
+}
 
 // formatter finds the function that prints a report in the given format.
 func formatter(format string) (func(io.Writer, *batch.Sweep, *batch.Report) error, error) {
 	f, ok := map[string]func(io.Writer, *batch.Sweep, *batch.Report) error{
 		"table": reportTable, "csv": reportCSV, "json": reportJSON}[format]
 	if !ok {
-		return nil, fmt.Errorf("--format %s: table, csv, json are allowed", format)
+		return nil, formatError(format, tableFormats)
 	}
 	return f, nil
-}
-
-// labels names methods: by their bare names, where these differ, else with their
-// settings.
-func labels(specs []batch.Spec) func(batch.Spec) string {
-	count := map[string]int{}
-	for _, s := range specs {
-		count[s.Method.Name]++
-	}
-	return func(s batch.Spec) string {
-		if count[s.Method.Name] > 1 {
-			return s.String()
-		}
-		return s.Method.Name
-	}
 }
 
 var statistics = []string{"samples", "converged", "iterations_median", "iterations_p90", "loss_median", "distance_median",
@@ -55,7 +48,7 @@ func reportCSV(w io.Writer, sw *batch.Sweep, rep *batch.Report) error {
 	if err := c.Write(append(append([]string{"method"}, rep.Params...), statistics...)); err != nil {
 		return err
 	}
-	label := labels(sw.Methods)
+	label := batch.Labels(sw.Methods)
 	for _, cell := range rep.Cells {
 		r := []string{label(cell.Method)}
 		for _, v := range cell.Params {
@@ -95,7 +88,7 @@ func reportJSON(w io.Writer, sw *batch.Sweep, rep *batch.Report) error {
 	for i, v := range sw.Grid.At(rep.Reference) {
 		out.Reference[sw.Grid[i].Name] = v
 	}
-	label := labels(sw.Methods)
+	label := batch.Labels(sw.Methods)
 	for _, c := range rep.Cells {
 		r := result{
 			Method: label(c.Method), Settings: c.Method.Set, Params: named(sw, c.Params),
@@ -127,7 +120,7 @@ func reportTable(w io.Writer, sw *batch.Sweep, rep *batch.Report) error {
 		}
 		t.header = append(t.header, s)
 	}
-	label := labels(sw.Methods)
+	label := batch.Labels(sw.Methods)
 	for i, c := range rep.Cells {
 		if i > 0 && label(c.Method) != label(rep.Cells[i-1].Method) {
 			t.gap()
@@ -138,6 +131,7 @@ func reportTable(w io.Writer, sw *batch.Sweep, rep *batch.Report) error {
 		}
 		t.add(append(r, row(c, shortNumber)...)...)
 	}
+	gone := t.fit(columns(w), []string{"samples", "fallbacks", "diverged", "p90", "seconds", "distance"})
 	if err := t.write(w); err != nil {
 		return err
 	}
@@ -146,13 +140,20 @@ func reportTable(w io.Writer, sw *batch.Sweep, rep *batch.Report) error {
 			return err
 		}
 	}
-	return notes(w, rep)
+	if err := notes(w, rep); err != nil {
+		return err
+	}
+	if len(gone) == 0 {
+		return nil
+	}
+	_, err := fmt.Fprintf(w, "\nNot shown, for width: %s; see --format csv.\n", strings.Join(gone, ", "))
+	return err
 }
 
 // overview is one row a method: the whole sweep at a glance.
 func overview(w io.Writer, sw *batch.Sweep, rep *batch.Report, label func(batch.Spec) string) error {
 	at := []int{0, rep.Reference, rep.Points - 1}
-	t := &table{header: []string{"over the grid", "converged", "worst point"}, left: []int{0}}
+	t := &table{header: []string{"over the grid", "converged", "worst"}, left: []int{0}}
 	for i, p := range at {
 		if i > 0 && p == at[i-1] {
 			continue
@@ -161,7 +162,11 @@ func overview(w io.Writer, sw *batch.Sweep, rep *batch.Report, label func(batch.
 		for k, v := range sw.Grid.At(p) {
 			name = append(name, sw.Grid[k].Name+"="+shortNumber(v))
 		}
-		t.header = append(t.header, "it. at "+strings.Join(name, " "))
+		head := strings.Join(name, " ")
+		if i == 0 {
+			head = "it. " + head
+		}
+		t.header = append(t.header, head)
 	}
 	t.header = append(t.header, "deviation", "seconds")
 	for first := 0; first+rep.Points <= len(rep.Cells); first += rep.Points {
@@ -184,6 +189,8 @@ func overview(w io.Writer, sw *batch.Sweep, rep *batch.Report, label func(batch.
 		}
 		t.add(append(r, shortNumber(deviation), shortNumber(seconds))...)
 	}
+	t.fit(columns(w), []string{"seconds", "worst", "deviation"})
+	t.addSparklines(w, sw, rep)
 	if _, err := io.WriteString(w, "\n"); err != nil {
 		return err
 	}
@@ -203,13 +210,16 @@ func notes(w io.Writer, rep *batch.Report) error {
 		if total[st] == 0 || st == batch.Converged {
 			continue
 		}
-		if _, err := fmt.Fprintf(w, "%s%d samples: %s (%s). %s.\n", gap, total[st], st, st.Predicate(), upperFirst(st.Remedy())); err != nil {
+		if _, err := io.WriteString(w, gap+wrap(fmt.Sprintf("%d samples: %s (%s). %s.", total[st], st, st.Predicate(), upperFirst(st.Remedy())), "", min(columns(w), longLine))+"\n"); err != nil {
 			return err
 		}
 		gap = ""
 	}
 	return nil
 }
+
+// longLine is where text is broken that no terminal bounds: nowhere.
+const longLine = 1 << 20
 
 func upperFirst(s string) string {
 	if s == "" {

@@ -11,28 +11,47 @@ import (
 	"invar/batch"
 )
 
-// bar shows progress on a terminal, and nothing elsewhere.
+// plainEvery is how often a line is written where a changing one cannot be shown.
+const plainEvery = 30 * time.Second
+
+// bar shows progress: a line that changes on a terminal, a plain line now and then elsewhere.
 type bar struct {
-	w     io.Writer
-	on    bool
-	begin time.Time
-	shown bool
+	w        io.Writer
+	terminal bool
+	quiet    bool
+	begin    time.Time
+	last     time.Time // of the last plain line
+	shown    bool
 }
 
-func newBar(w io.Writer) *bar {
+func newBar(w io.Writer, quiet bool) *bar {
 	f, ok := w.(*os.File)
-	return &bar{w: w, on: ok && term.IsTerminal(int(f.Fd())), begin: time.Now()}
+	now := time.Now()
+	return &bar{w: w, terminal: ok && term.IsTerminal(int(f.Fd())), quiet: quiet, begin: now, last: now}
 }
 
 func (b *bar) show(p batch.Progress) {
-	if !b.on || p.Done == 0 {
-		return
+	switch {
+	case b.quiet || p.Done == 0:
+	case b.terminal:
+		b.shown = true
+		fmt.Fprintf(b.w, "\r\x1b[K%s", progressLine(p, time.Since(b.begin)))
+	case time.Since(b.last) >= plainEvery:
+		b.last = time.Now()
+		fmt.Fprintf(b.w, "sweep: %s\n", progressLine(p, time.Since(b.begin)))
 	}
-	b.shown = true
-	elapsed := time.Since(b.begin).Seconds()
-	left := elapsed / float64(p.Done) * float64(p.Total-p.Done)
-	fmt.Fprintf(b.w, "\r\x1b[K%3.0f%%  %-10s %.3g samples/s  converged %.1f%%  %.0f s left", 100*float64(p.Done)/float64(p.Total),
-		p.Method.Method.Name, float64(p.Done)/elapsed, 100*float64(p.Converged)/float64(p.Done), left)
+}
+
+// progressLine says what is done, how fast, with what success, and how long it will take. Samples of an earlier run are
+// done, but say nothing about the speed.
+func progressLine(p batch.Progress, elapsed time.Duration) string {
+	line := fmt.Sprintf("%3.0f%%  %-10s", 100*float64(p.Done)/float64(p.Total), p.Method.Method.Name)
+	if fresh := p.Done - p.Loaded; fresh > 0 {
+		left := elapsed.Seconds() / float64(fresh) * float64(p.Total-p.Done)
+		line += fmt.Sprintf("  %.3g samples/s", float64(fresh)/elapsed.Seconds())
+		line += fmt.Sprintf("  %v left", time.Duration(left*float64(time.Second)).Round(time.Second))
+	}
+	return line + fmt.Sprintf("  converged %.1f%%", 100*float64(p.Converged)/float64(p.Done))
 }
 
 // clear removes the line.

@@ -1,65 +1,77 @@
 package main
 
 import (
-	"fmt"
+	"errors"
 	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"invar/batch"
 	"invar/internal/nearest"
-	"invar/problem"
+	"invar/internal/version"
 )
 
 func newRoot(stdout, stderr io.Writer) *cobra.Command {
+	cobra.EnableCommandSorting = false // they come in the order of use
 	var c config
+	var o output
 	cmd := &cobra.Command{
 		Use:   "sweep",
 		Short: "Optimise an inverse problem from thousands of starts over a grid of parameters",
-		Example: `  sweep --alpha 0.01:100 --starts 10000
-  sweep --problem rosenbrock --param alpha=1,10,100 --method gd:lr=0.001 --method newton,bfgs,lm
-  sweep --alpha 0.1:10:3 --start 3,3 --method newton:lr=0.5 --format csv`,
+		Long: `Optimise an inverse problem from thousands of starts, over a grid of parameters, with
+several methods, and print how each of them fares. A built-in problem or a file of
+one's own (sweep init NAME) says what y = P(x) and the loss are.`,
+		Example: `  sweep --alpha 0.01:100
+  sweep -p rosenbrock --alpha 1,10,100 -m gd:lr=0.001 -m newton,bfgs,lm
+  sweep --alpha 0.1:10 --start 3,3 --method newton:lr=0.5 --out results`,
+		Version:       version.String(),
 		Args:          noArgs,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			out, err := formatter(c.format)
-			if err != nil {
-				return usage(err)
-			}
-			sw, err := c.sweep(cmd)
-			if err != nil {
-				return err
-			}
-			bar := newBar(stderr)
-			sw.Progress = bar.show
-			rep, err := sw.Run(cmd.Context())
-			bar.clear()
-			if rep != nil && len(rep.Cells) > 0 {
-				if werr := out(stdout, sw, rep); werr != nil {
-					return werr
-				}
-			}
-			return err
+			return o.run(cmd, &c, stdout, stderr)
 		},
 	}
 	c.flags(cmd.Flags(), 1000, 100)
-	cmd.Flags().StringVar(&c.format, "format", "table", "output: table, csv, json")
-	cmd.SetFlagErrorFunc(flagError)
-	cmd.CompletionOptions.HiddenDefaultCmd = true
-	cmd.AddCommand(newTrace(stdout), newProblems(stdout), newMethods(stdout))
+	o.flags(cmd.Flags())
+	cmd.Flags().StringVar(&c.format, "format", "table", "output: "+strings.Join(tableFormats, ", "))
+	cmd.Flags().BoolVar(&c.dryRun, "dry-run", false, "print the grid, counts, memory and work at most; run nothing")
+	cmd.AddCommand(newTrace(stdout), newMerge(stdout, stderr), newPlot(stdout),
+		newInit(stderr), newCheck(stdout, stderr), newShow(stdout), newProblems(stdout), newMethods(stdout),
+		newVersion(stdout), newCompletion(stdout), newMan())
+	finishTree(cmd)
 	return cmd
 }
 
-// flagError names the flag that was probably meant.
+// flagError names the flag that was probably meant, and says what a flag takes in the
+// words of its users.
 func flagError(cmd *cobra.Command, err error) error {
-	msg := err.Error()
-	if name, ok := strings.CutPrefix(msg, "unknown flag: --"); ok {
-		msg = fmt.Sprintf("unknown flag --%s%s; see %s --help", name, nearest.Hint(name, flagNames(cmd)), cmd.CommandPath())
+	help := "; see " + cmd.CommandPath() + " --help"
+	var unknown *pflag.NotExistError
+	if errors.As(err, &unknown) {
+		name := unknown.GetSpecifiedName()
+		if unknown.GetSpecifiedShortnames() != "" {
+			return usagef("unknown flag -%s%s", name, help)
+		}
+		return usagef("unknown flag --%s%s%s", name, nearest.Hint(name, flagNames(cmd)), help)
 	}
-	return usagef("%s", msg)
+	var missing *pflag.ValueRequiredError
+	if errors.As(err, &missing) {
+		value, _ := pflag.UnquoteUsage(missing.GetFlag())
+		return usagef("--%s: a value (%s) is missing%s", missing.GetFlag().Name, value, help)
+	}
+	var invalid *pflag.InvalidValueError
+	if errors.As(err, &invalid) {
+		f := invalid.GetFlag()
+		wanted := map[string]string{"int": "a whole number", "uint64": "a whole number, 0 or more", "float64": "a number",
+			"bool": "true or false", "duration": "a time such as 90s, 10m or 8h"}[f.Value.Type()]
+		if wanted == "" {
+			wanted = "another value"
+		}
+		return usagef("--%s %s: %s is allowed%s", f.Name, invalid.GetValue(), wanted, help)
+	}
+	return usagef("%s%s", err, help)
 }
 
 // noArgs refuses positional arguments, and names the command that was probably meant.
@@ -69,63 +81,14 @@ func noArgs(cmd *cobra.Command, args []string) error {
 	}
 	var names []string
 	for _, s := range cmd.Commands() {
-		names = append(names, s.Name())
+		if s.IsAvailableCommand() {
+			names = append(names, s.Name())
+		}
 	}
-	return usagef("unknown argument %q%s; see %s --help", args[0], nearest.Hint(args[0], names), cmd.CommandPath())
-}
-
-func newProblems(stdout io.Writer) *cobra.Command {
-	return &cobra.Command{
-		Use:   "problems",
-		Short: "List the built-in problems",
-		Args:  noArgs,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			t := &table{header: []string{"problem", "inputs", "outputs", "inverse", "minima", "description"}, left: []int{0, 5}}
-			for _, name := range problem.Builtins() {
-				p, err := problem.Builtin(name)
-				if err != nil {
-					return err
-				}
-				inverse := "no"
-				if p.Inverse != nil {
-					inverse = "yes"
-				}
-				t.add(name, fmt.Sprint(p.N()), fmt.Sprint(p.M()), inverse, fmt.Sprint(len(p.Minima)), firstSentence(p.Description))
-			}
-			return t.write(stdout)
-		},
+	if len(names) > 0 {
+		return usagef("unknown command %q%s; see %s --help", args[0], nearest.Hint(args[0], names), cmd.CommandPath())
 	}
-}
-
-func firstSentence(s string) string {
-	s = strings.Join(strings.Fields(s), " ")
-	if i := strings.Index(s, ". "); i >= 0 {
-		s = s[:i+1]
-	}
-	return strings.TrimSuffix(s, ".")
-}
-
-func newMethods(stdout io.Writer) *cobra.Command {
-	return &cobra.Command{
-		Use:   "methods",
-		Short: "List the methods with their updates, settings and sources",
-		Args:  noArgs,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			var b strings.Builder
-			for _, m := range batch.Methods() {
-				fmt.Fprintf(&b, "%s\n    %s\n", m.Name, m.Doc)
-				for _, s := range m.Settings {
-					fmt.Fprintf(&b, "    %-8s default %-8v %s\n", s.Name, s.Default, s.Doc)
-				}
-				if m.Inverse {
-					b.WriteString("    needs the problem's local inverse\n")
-				}
-				fmt.Fprintf(&b, "    source: %s\n\n", m.Source)
-			}
-			_, err := io.WriteString(stdout, strings.TrimSuffix(b.String(), "\n"))
-			return err
-		},
-	}
+	return usagef("%s takes no argument, and %q is one; see %s --help", cmd.Name(), args[0], cmd.CommandPath())
 }
 
 func flagNames(cmd *cobra.Command) []string {

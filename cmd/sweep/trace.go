@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -22,13 +23,13 @@ func newTrace(stdout io.Writer) *cobra.Command {
 		Long: `Print every iterate of a few samples: iteration, method, each parameter, start, x, y = P(x), loss.
 Row 0 is the start. Convergence tests are off unless a tolerance is given.`,
 		Example: `  sweep trace --start 3,3 --method gd:lr=0.01 --iterations 10
-  sweep trace --start 3,3 --method pg:lr=0.3 --alpha 0.1,1,10 --iterations 5 --format csv
+  sweep trace --start 3,3 --method pg:lr=0.3 --alpha 0.1,1,10 --format csv
   sweep trace --problem rosenbrock --starts 2 --method bfgs --format json`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			write, ok := map[string]func(io.Writer, *batch.Sweep, []batch.Path) error{"table": traceTable, "csv": traceCSV, "json": traceJSON}[c.format]
 			if !ok {
-				return usagef("--format %s: table, csv, json are allowed", c.format)
+				return usage(formatError(c.format, tableFormats))
 			}
 			sw, err := c.sweep(cmd)
 			if err != nil {
@@ -49,8 +50,7 @@ Row 0 is the start. Convergence tests are off unless a tolerance is given.`,
 		},
 	}
 	c.flags(cmd.Flags(), 1, 10)
-	cmd.Flags().StringVar(&c.format, "format", "table", "output: table, csv, json")
-	cmd.SetFlagErrorFunc(flagError)
+	cmd.Flags().StringVar(&c.format, "format", "table", "output: "+strings.Join(tableFormats, ", "))
 	return cmd
 }
 
@@ -72,7 +72,7 @@ func traceRows(sw *batch.Sweep, paths []batch.Path, num func(float64) string, ro
 	if err := row(append(header, "loss")); err != nil {
 		return err
 	}
-	label := labels(sw.Methods)
+	label := batch.Labels(sw.Methods)
 	for _, path := range paths {
 		for k := range path.X {
 			r := []string{fmt.Sprint(k), label(path.Method)}
@@ -126,7 +126,7 @@ func traceJSON(w io.Writer, sw *batch.Sweep, paths []batch.Path) error {
 		Y      [][]number         `json:"y"`
 		Loss   []number           `json:"loss"`
 	}
-	label := labels(sw.Methods)
+	label := batch.Labels(sw.Methods)
 	out := []sample{}
 	for _, p := range paths {
 		s := sample{Method: label(p.Method), Params: named(sw, p.Params), Start: p.Start, Status: p.Status.String(),

@@ -1,21 +1,35 @@
 // Package nearest finds the name that a mistyped one was probably meant to be.
 package nearest
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
-// Name returns the candidate with the smallest edit distance to s, if that is
-// small enough to be a typing error, else "".
+// longest is the length in bytes beyond which a comparison costs more than it helps.
+const longest = 64
+
+// Name returns the candidate that s is most probably a misspelling of, or "" if none is near
+// enough: at most one edit (insertion, deletion, exchange or swap of neighbours) for every three
+// letters of s, and at least one; capitals do not count. Ties go to the earlier candidate.
 func Name(s string, candidates []string) string {
-	best, name := 1+max(1, len(s)/3), ""
+	if len(s) > longest {
+		return ""
+	}
+	best, name := max(1, len(s)/3)+1, ""
 	for _, c := range candidates {
-		if d := distance(s, c); d < best {
+		if len(c) > longest || c == s {
+			continue
+		}
+		// A single letter is one edit away from every other single letter: no hint at all.
+		if d := distance(strings.ToLower(s), strings.ToLower(c)); d < best && d < max(len(s), len(c)) {
 			best, name = d, c
 		}
 	}
 	return name
 }
 
-// Hint is `, did you mean "name"?` or "".
+// Hint is ` (did you mean "name"?)` or "".
 func Hint(s string, candidates []string) string {
 	if n := Name(s, candidates); n != "" {
 		return fmt.Sprintf(" (did you mean %q?)", n)
@@ -23,31 +37,26 @@ func Hint(s string, candidates []string) string {
 	return ""
 }
 
-// distance is the optimal string alignment distance: insertions, deletions,
-// replacements and exchanges of neighbours.
+// distance is the optimal string alignment distance of a and b, byte by byte.
 func distance(a, b string) int {
-	if len(a) > 64 || len(b) > 64 {
-		return 64
-	}
-	d := make([][]int, len(a)+1)
-	for i := range d {
-		d[i] = make([]int, len(b)+1)
-		d[i][0] = i
-	}
-	for j := range d[0] {
-		d[0][j] = j
+	var before, last []int
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
 	}
 	for i := 1; i <= len(a); i++ {
+		before, last, row = last, row, make([]int, len(b)+1)
+		row[0] = i
 		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
+			exchange := last[j-1]
+			if a[i-1] != b[j-1] {
+				exchange++
 			}
-			d[i][j] = min(d[i-1][j]+1, d[i][j-1]+1, d[i-1][j-1]+cost)
+			row[j] = min(last[j]+1, row[j-1]+1, exchange)
 			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				d[i][j] = min(d[i][j], d[i-2][j-2]+1)
+				row[j] = min(row[j], before[j-2]+1)
 			}
 		}
 	}
-	return d[len(a)][len(b)]
+	return row[len(b)]
 }

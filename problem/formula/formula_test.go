@@ -355,18 +355,6 @@ func TestFunctionsAreComplete(t *testing.T) {
 	}
 }
 
-func TestNearest(t *testing.T) {
-	from := []string{"alpha", "x0", "x1", "outputs", "inputs", "sin", "sinh"}
-	for word, want := range map[string]string{
-		"aplha": "alpha", "Alpha": "alpha", "x2": "x0", "inptus": "inputs", "snh": "sinh",
-		"zebra": "", "q": "", "": "", "x": "x0", strings.Repeat("a", 1000): "",
-	} {
-		if got := Nearest(word, from); got != want {
-			t.Errorf("Nearest(%q) = %q, want %q", word, got, want)
-		}
-	}
-}
-
 // sameTree compares trees but for positions.
 func sameTree(a, b *Expr) bool {
 	if a.Op != b.Op || a.Value != b.Value || a.Name != b.Name || len(a.Args) != len(b.Args) {

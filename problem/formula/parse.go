@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strconv"
 	"unicode/utf8"
+
+	"invar/internal/nearest"
 )
 
 // Parse reads one formula. The error, if any, is an *[Error].
@@ -372,7 +374,7 @@ func (p *parser) named(name token) (node, error) {
 		for i, f := range Functions {
 			known[i] = f.Name
 		}
-		if near := Nearest(name.text, known); near != "" {
+		if near := nearest.Name(name.text, known); near != "" {
 			return node{}, p.errorf(name.pos, "%s is not a function: did you mean %q?", name, near)
 		}
 		return node{}, p.errorf(name.pos, "%s is not a function: a product needs its \"*\"", name)

@@ -1,0 +1,352 @@
+// Package amd64 writes x86-64 machine code: the vector instructions (AVX-512,
+// AVX2) that programs are made of and the few scalar ones that hold them together.
+//
+// An [Asm] collects code in sections, each a run of instructions that control does not fall out of; [Asm.Code]
+// joins them and resolves the jumps. With [Asm.List] set it also writes each
+// instruction as text, the way objdump's Intel syntax shows it, so that a
+// disassembler can check every byte.
+package amd64
+
+import (
+	"encoding/binary"
+	"fmt"
+	"strings"
+)
+
+// Reg is a general register, 0..15.
+type Reg uint8
+
+// The general registers.
+const (
+	RAX Reg = iota
+	RCX
+	RDX
+	RBX
+	RSP
+	RBP
+	RSI
+	RDI
+	R8
+	R9
+	R10
+	R11
+	R12
+	R13
+	R14
+	R15
+	none Reg = 255
+)
+
+// Arg is an operand that may be a register or memory.
+type Arg struct {
+	kind  kind
+	reg   uint8 // the register
+	base  Reg
+	index uint8 // general or (gathers) vector register
+	scale uint8 // of the index, 0: no index
+	disp  int32
+}
+
+type kind uint8
+
+const (
+	inReg kind = iota
+	inMem
+	inBroadcast // one 64-bit number in memory for all lanes
+)
+
+// V is vector (or mask) register r.
+func V(r uint8) Arg { return Arg{kind: inReg, reg: r} }
+
+// M is the memory at base + disp.
+func M(base Reg, disp int32) Arg { return Arg{kind: inMem, base: base, disp: disp} }
+
+// MX is the memory at base + index*scale + disp; index is not RSP.
+func MX(base, index Reg, scale uint8, disp int32) Arg {
+	return Arg{kind: inMem, base: base, index: uint8(index), scale: scale, disp: disp}
+}
+
+// B is the number at base + disp, repeated in all lanes (AVX-512 only).
+func B(base Reg, disp int32) Arg { return Arg{kind: inBroadcast, base: base, disp: disp} }
+
+// Plus is a moved by d bytes.
+func (a Arg) Plus(d int) Arg {
+	a.disp += int32(d)
+	return a
+}
+
+// Number is the number itself where a repeats it in all lanes.
+func (a Arg) Number() Arg {
+	a.kind = inMem
+	return a
+}
+
+// IsReg reports whether a is a register.
+func (a Arg) IsReg() bool { return a.kind == inReg }
+
+// IsBroadcast reports whether a is a number repeated in all lanes.
+func (a Arg) IsBroadcast() bool { return a.kind == inBroadcast }
+
+// Insn is a vector instruction's row: its name and its encoding.
+type Insn struct {
+	Name string
+	PP   uint8 // implied prefix
+	Map  uint8 // opcode map
+	W    uint8
+	Op   uint8
+	Imm  int16 // immediate operand, -1: none
+	Hide bool  // the immediate is part of the name (vcmplt_oqpd)
+}
+
+// Implied prefixes and opcode maps.
+const (
+	PNone = 0
+	P66   = 1
+	PF3   = 2
+	PF2   = 3
+	M0F   = 1
+	M0F38 = 2
+	M0F3A = 3
+)
+
+// Asm writes code. The zero value is ready; code goes into section 0.
+type Asm struct {
+	List     bool
+	Text     []string // one line an instruction, in order of the sections after Code
+	sections []*Section
+	cur      *Section
+	labels   []place
+}
+
+// Section is a run of code that is placed as a whole.
+type Section struct {
+	b    []byte
+	fix  []fixup
+	text []string
+}
+
+type place struct {
+	sec *Section
+	at  int
+}
+
+type fixup struct {
+	at    int // of the 32-bit displacement
+	label Label
+	text  int // its line
+}
+
+// Label is a place in the code.
+type Label int
+
+// Section makes a new section, which follows the others.
+func (a *Asm) Section() *Section {
+	a.init()
+	s := &Section{}
+	a.sections = append(a.sections, s)
+	return s
+}
+
+// Use makes what follows part of s and returns the section that it was part of.
+func (a *Asm) Use(s *Section) (old *Section) {
+	a.init()
+	old, a.cur = a.cur, s
+	return old
+}
+
+func (a *Asm) init() {
+	if a.cur == nil {
+		a.cur = &Section{}
+		a.sections = []*Section{a.cur}
+	}
+}
+
+// Label makes a label, to be placed by Bind.
+func (a *Asm) Label() Label {
+	a.labels = append(a.labels, place{})
+	return Label(len(a.labels) - 1)
+}
+
+// Bind places l here.
+func (a *Asm) Bind(l Label) {
+	a.init()
+	a.labels[l] = place{a.cur, len(a.cur.b)}
+}
+
+// Len is the number of bytes so far.
+func (a *Asm) Len() int {
+	n := 0
+	for _, s := range a.sections {
+		n += len(s.b)
+	}
+	return n
+}
+
+// Code joins the sections and resolves the jumps.
+func (a *Asm) Code() []byte {
+	a.init()
+	start := map[*Section]int{}
+	var out []byte
+	for _, s := range a.sections {
+		start[s] = len(out)
+		out = append(out, s.b...)
+	}
+	a.Text = nil
+	for _, s := range a.sections {
+		for _, f := range s.fix {
+			l := a.labels[f.label]
+			to := start[l.sec] + l.at
+			at := start[s] + f.at
+			binary.LittleEndian.PutUint32(out[at:], uint32(int32(to-at-4)))
+			if a.List {
+				s.text[f.text] += fmt.Sprintf("0x%x", to)
+			}
+		}
+		a.Text = append(a.Text, s.text...)
+	}
+	return out
+}
+
+func (a *Asm) put(b ...byte) {
+	a.init()
+	a.cur.b = append(a.cur.b, b...)
+}
+
+func (a *Asm) put32(v int32) { a.put(byte(v), byte(v>>8), byte(v>>16), byte(v>>24)) }
+
+func (a *Asm) line(name string, args ...string) {
+	a.cur.text = append(a.cur.text, strings.TrimSpace(name+" "+strings.Join(args, ",")))
+}
+
+// modrm writes the ModRM byte and what follows: register field reg, operand rm,
+// displacements of one byte in units of n.
+func (a *Asm) modrm(reg uint8, rm Arg, n int32) {
+	r := reg & 7 << 3
+	if rm.kind == inReg {
+		a.put(0xc0 | r | rm.reg&7)
+		return
+	}
+	base := uint8(rm.base)
+	sib := rm.scale != 0 || base&7 == 4
+	lo := base & 7
+	if sib {
+		lo = 4
+	}
+	mod := byte(0x80)
+	small := rm.disp%n == 0 && rm.disp/n >= -128 && rm.disp/n <= 127
+	switch {
+	case rm.disp == 0 && base&7 != 5:
+		mod = 0
+	case small:
+		mod = 0x40
+	}
+	a.put(mod | r | lo)
+	if sib {
+		x := byte(0x20) // none
+		if rm.scale != 0 {
+			x = rm.index & 7 << 3
+			for s := rm.scale; s > 1; s >>= 1 {
+				x += 0x40
+			}
+		}
+		a.put(x | base&7)
+	}
+	switch mod {
+	case 0x40:
+		a.put(byte(rm.disp / n))
+	case 0x80:
+		a.put32(rm.disp)
+	}
+}
+
+// high returns bits 3 of base (or register) and index.
+func (rm Arg) high() (b, x uint8) {
+	if rm.kind == inReg {
+		return rm.reg >> 3 & 1, 0
+	}
+	if rm.scale != 0 {
+		x = rm.index >> 3 & 1
+	}
+	return uint8(rm.base) >> 3 & 1, x
+}
+
+// Size is the size of a vector operand in an instruction.
+type Size uint8
+
+// Sizes: of xmm, ymm and zmm registers.
+const (
+	X Size = 0
+	Y Size = 1
+	Z Size = 2
+)
+
+// EVEX writes in (AVX-512) for zmm registers: dst and a are registers, b a register or memory.
+// Mask k, unless 0, keeps the lanes of dst that it does not select. An instruction with one source has a = 0.
+func (a *Asm) EVEX(in *Insn, dst, src, k uint8, rm Arg) {
+	n := int32(64)
+	if rm.kind == inBroadcast || rm.kind == inMem && rm.scale != 0 && in.vsib() || in.scalar() {
+		n = 8
+	}
+	b, x := rm.high()
+	if rm.kind == inReg {
+		x = rm.reg >> 4 & 1
+	}
+	v := src >> 4 & 1
+	if in.vsib() {
+		v = rm.index >> 4 & 1
+	}
+	p0 := in.Map | (^dst>>3&1)<<7 | (^x&1)<<6 | (^b&1)<<5 | (^dst>>4&1)<<4
+	p1 := in.W<<7 | (^src&15)<<3 | 4 | in.PP
+	p2 := byte(2)<<5 | (^v&1)<<3 | k
+	if rm.kind == inBroadcast {
+		p2 |= 0x10
+	}
+	a.put(0x62, p0, p1, p2, in.Op)
+	a.modrm(dst, rm, n)
+	if in.Imm >= 0 {
+		a.put(byte(in.Imm))
+	}
+	if a.List {
+		a.list(in, Z, dst, src, k, rm, none)
+	}
+}
+
+// VEX writes in (AVX, AVX2, mask instructions) for registers of the given size; a Y mask instruction has three operands.
+func (a *Asm) VEX(in *Insn, size Size, dst, src uint8, rm Arg) { a.vex(in, size, dst, src, rm, none) }
+
+// VEX4 writes an instruction with a fourth register: b where the sign bits of mask say so, else src.
+func (a *Asm) VEX4(in *Insn, dst, src uint8, rm Arg, mask uint8) {
+	a.vex(in, Y, dst, src, rm, Reg(mask))
+}
+
+func (a *Asm) vex(in *Insn, size Size, dst, src uint8, rm Arg, fourth Reg) {
+	b, x := rm.high()
+	a.put(0xc4, (^dst>>3&1)<<7|(^x&1)<<6|(^b&1)<<5|in.Map, in.W<<7|(^src&15)<<3|uint8(size)<<2|in.PP, in.Op)
+	a.modrm(dst, rm, 1)
+	if fourth != none {
+		a.put(byte(fourth) << 4)
+	}
+	if in.Imm >= 0 {
+		a.put(byte(in.Imm))
+	}
+	if a.List {
+		a.list(in, size, dst, src, 0, rm, fourth)
+	}
+}
+
+func (in *Insn) vsib() bool { return strings.HasPrefix(in.Name, "vgather") }
+
+// scalar: the memory operand is one number.
+func (in *Insn) scalar() bool { return in.Name == "vbroadcastsd" }
+
+// At is the offset of l in what Code returned.
+func (a *Asm) At(l Label) int {
+	at := 0
+	for _, s := range a.sections {
+		if s == a.labels[l].sec {
+			return at + a.labels[l].at
+		}
+		at += len(s.b)
+	}
+	panic("amd64: a label that was never placed")
+}

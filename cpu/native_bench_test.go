@@ -1,0 +1,95 @@
+package cpu_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"invar/batch"
+	"invar/cpu"
+	"invar/graph"
+	"invar/problem"
+	"invar/program"
+)
+
+// builtin compiles a built-in problem with a method; ok is false where they do not fit.
+func builtin(t testing.TB, name, method string) (p *program.Program, q *problem.Problem, ok bool) {
+	t.Helper()
+	q, err := problem.Builtin(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := graph.New(q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec, err := batch.ParseMethods(method)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if spec[0].Method.Supports(q) != nil {
+		return nil, q, false
+	}
+	p, err = batch.Compile(m, spec[0], batch.Options{Limits: batch.DefaultLimits(len(q.Minima) > 0)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p, q, true
+}
+
+// samplesOf draws n samples: parameters at their defaults, starts in the problem's box.
+func samplesOf(p *program.Program, q *problem.Problem, n int) *program.Batch {
+	r := rand.New(rand.NewPCG(1, 2))
+	b := p.NewBatch(n)
+	for s := range n {
+		for i, d := range q.Params {
+			b.In[i][s] = d.Default
+		}
+		for i := range q.N() {
+			b.In[len(q.Params)+i][s] = q.Box[i][0] + r.Float64()*(q.Box[i][1]-q.Box[i][0])
+		}
+	}
+	return b
+}
+
+// BenchmarkNative measures whole batches, per sample, next to the mean number of steps.
+func BenchmarkNative(b *testing.B) {
+	for _, c := range []struct{ problem, method string }{
+		{"square", "gd"}, {"square", "newton"}, {"square", "pg"}, {"exponential", "gn"}, {"rosenbrock", "bfgs"}, {"heat", "gn"}, {"pendulum", "lm"},
+	} {
+		p, q, ok := builtin(b, c.problem, c.method)
+		if !ok {
+			b.Fatalf("%s does not fit %s", c.method, c.problem)
+		}
+		batch := samplesOf(p, q, 20000)
+		for _, e := range []program.Engine{cpu.Native{Set: "avx512", Threads: 1}, cpu.Native{Set: "avx2", Threads: 1}, cpu.Portable{Threads: 1}} {
+			b.Run(fmt.Sprintf("%s/%s/%s", c.problem, c.method, e.Name()), func(b *testing.B) {
+				x, err := e.Compile(p)
+				if err != nil {
+					b.Fatal(err)
+				}
+				start := time.Now()
+				b.ResetTimer()
+				for range b.N {
+					if err := x.Run(context.Background(), batch); err != nil {
+						b.Fatal(err)
+					}
+				}
+				steps := 0.0
+				for k, r := range p.Results {
+					if p.Slots[r].Name == "evaluations" {
+						for _, n := range batch.Out[k][:batch.N] {
+							steps += n
+						}
+					}
+				}
+				ns := float64(time.Since(start).Nanoseconds()) / float64(b.N)
+				b.ReportMetric(ns/float64(batch.N), "ns/sample")
+				b.ReportMetric(ns/steps, "ns/step")
+				b.ReportMetric(steps/float64(batch.N), "steps/sample")
+			})
+		}
+	}
+}

@@ -1,0 +1,361 @@
+//go:build linux || darwin || windows
+
+package cpu
+
+import (
+	"fmt"
+	"math"
+	"unsafe"
+
+	"invar/cpu/internal/amd64"
+	"invar/program"
+)
+
+// frame is what a native call gets: addresses of its memory and counts. The code
+// knows the fields by their offsets.
+type frame struct {
+	consts, scratch, tables uintptr
+	in, out                 uintptr // columns (calls that map columns to columns)
+	strips                  int     // how many strips to work on
+	cur, next, fixed        uintptr // the lanes' state: moving slots now and after the step, fixed slots
+	steps                   int     // most steps
+	pool                    uintptr // samples that wait, a column a slot
+	poolNext, poolCount     int     // the first that is still there, and how many there were
+	poolLimit               int     // come back when this one is taken
+	ended                   uintptr // samples that end with their next step, a column a slot
+	endedCount              int
+	active                  int // lanes that hold a running sample
+}
+
+const (
+	frameConsts     = int32(unsafe.Offsetof(frame{}.consts))
+	frameScratch    = int32(unsafe.Offsetof(frame{}.scratch))
+	frameTables     = int32(unsafe.Offsetof(frame{}.tables))
+	frameIn         = int32(unsafe.Offsetof(frame{}.in))
+	frameOut        = int32(unsafe.Offsetof(frame{}.out))
+	frameStrips     = int32(unsafe.Offsetof(frame{}.strips))
+	frameCur        = int32(unsafe.Offsetof(frame{}.cur))
+	frameNext       = int32(unsafe.Offsetof(frame{}.next))
+	frameFixed      = int32(unsafe.Offsetof(frame{}.fixed))
+	frameSteps      = int32(unsafe.Offsetof(frame{}.steps))
+	framePool       = int32(unsafe.Offsetof(frame{}.pool))
+	framePoolNext   = int32(unsafe.Offsetof(frame{}.poolNext))
+	framePoolCount  = int32(unsafe.Offsetof(frame{}.poolCount))
+	framePoolLimit  = int32(unsafe.Offsetof(frame{}.poolLimit))
+	frameEnded      = int32(unsafe.Offsetof(frame{}.ended))
+	frameEndedCount = int32(unsafe.Offsetof(frame{}.endedCount))
+	frameActive     = int32(unsafe.Offsetof(frame{}.active))
+)
+
+// geometry is how a program's samples lie in memory.
+//
+// A strip is vectors*lanes samples that the code works on together. The state of a strip is a column a slot;
+// the moving slots lie in two blocks, of which a step reads one and writes the other, the fixed ones, the
+// sample's number and a word of bits, one a lane that runs, in a third.
+// The pool of waiting samples and the list of ended ones are columns as well, a slot each and one for the number.
+type geometry struct {
+	isa           *isa
+	vectors       int // in a strip
+	strips        int // of a worker
+	inputs        int // of the program
+	fixed, moving int // slots
+	results       int
+	poolLen       int // samples in the pool, a multiple of a strip
+}
+
+func (g *geometry) width() int       { return g.vectors * g.isa.lanes() }
+func (g *geometry) column() int      { return 8 * g.width() } // bytes of a strip's slot
+func (g *geometry) fixedStrip() int  { return (g.fixed+1)*g.column() + 64 }
+func (g *geometry) movingStrip() int { return g.moving * g.column() }
+func (g *geometry) endedLen() int    { return g.poolLen + g.strips*g.width() }
+
+// pitch is the distance of columns of n samples: a cache line more than they
+// need, so that they do not compete for the same places of the cache.
+func pitch(n int) int { return 8*n + 64 }
+
+func (g *geometry) poolPitch() int  { return pitch(g.poolLen) }
+func (g *geometry) endedPitch() int { return pitch(g.endedLen()) }
+func (g *geometry) columns() int    { return g.fixed + g.moving + 1 }
+
+// native is a program's machine code.
+type native struct {
+	geometry
+	stages             *program.Stages
+	setup, step, final int // offsets of the functions
+	below, above       int // scratch memory
+	cost               [3]float64
+	consts             []uint64
+	tables             []float64
+	code               []byte
+	text               []string // with emitOptions.list
+}
+
+// emitOptions are for tests and measurements; the zero value chooses everything.
+type emitOptions struct {
+	vectors, strips int
+	list            bool
+}
+
+// maxStep bounds the operations that one step may take, in vectors: some 10 ms.
+// Programs beyond it are left to the portable engine, which can be interrupted.
+const maxStep = 2e7
+
+// emitProgram writes the code of p.
+func emitProgram(p *program.Program, isa *isa, o emitOptions) (n *native, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			s, ok := r.(string)
+			if !ok {
+				panic(r)
+			}
+			n, err = nil, fmt.Errorf("%s", s)
+		}
+	}()
+	st := p.Stage()
+	n = &native{stages: st}
+	n.geometry = geometry{isa: isa, inputs: len(p.In), fixed: st.Fixed, moving: len(st.Kept) - st.Fixed, results: len(p.Results)}
+	setup := lower(st.Setup, len(st.Setup.Out), isa.zmm)
+	step := lower(st.Step, n.moving, isa.zmm)
+	final := lower(st.Final, len(st.Final.Out), isa.zmm)
+	if step.cost > maxStep || setup.cost > maxStep || final.cost > maxStep {
+		return nil, fmt.Errorf("a step of %.0f operations, at most %.0f are allowed in native code", step.cost, maxStep)
+	}
+	n.shape(step, o)
+	n.cost = [3]float64{setup.cost, step.cost, final.cost}
+
+	a := &amd64.Asm{List: o.list}
+	consts := &constants{isa: isa, index: map[uint64]int{}}
+	for k, l := range []*lowered{setup, step, final} {
+		s := a.Section()
+		a.Use(s)
+		start := a.Label()
+		a.Bind(start)
+		var e *emitter
+		if k == 1 {
+			e = n.emitStep(a, consts, l)
+		} else {
+			in, inPitch, outPitch := n.inputs, pitch(n.poolLen), n.poolPitch()
+			if k == 2 {
+				in, inPitch, outPitch = n.columns()-1, n.endedPitch(), n.endedPitch()
+			}
+			e = n.emitMap(a, consts, l, in, inPitch, outPitch)
+		}
+		n.below, n.above = max(n.below, e.below()), max(n.above, e.above())
+		*[]*int{&n.setup, &n.step, &n.final}[k] = int(start)
+	}
+	n.code = a.Code()
+	n.text = a.Text
+	for _, f := range []*int{&n.setup, &n.step, &n.final} {
+		*f = a.At(amd64.Label(*f))
+	}
+	n.consts = consts.bits
+	for _, t := range consts.tables {
+		n.tables = append(n.tables, t...)
+	}
+	return n, nil
+}
+
+// shape chooses how many vectors make a strip and how many strips a worker has.
+func (n *native) shape(step *lowered, o emitOptions) {
+	// Measured: more vectors hide more latency until their values no longer fit the registers.
+	switch p := step.pressure * 32 / n.isa.regs; {
+	case p <= 16:
+		n.vectors, n.strips = 4, 2
+	case p <= 40:
+		n.vectors, n.strips = 3, 3
+	default:
+		n.vectors, n.strips = 1, 4
+	}
+	if !n.isa.zmm {
+		n.vectors = min(n.vectors, 3)
+	}
+	if o.vectors > 0 {
+		n.vectors = o.vectors
+	}
+	if o.strips > 0 {
+		n.strips = o.strips
+	}
+	w := n.width()
+	n.poolLen = max(w, min(256, (128<<10)/(8*n.columns()))/w*w)
+}
+
+func columnsAt(base amd64.Reg, n, pitch int) []address {
+	at := make([]address, n)
+	for i := range at {
+		at[i] = address{base, int32(i * pitch)}
+	}
+	return at
+}
+
+// emitMap writes a function of columns: strip by strip from those at frame.in to those at frame.out.
+func (n *native) emitMap(a *amd64.Asm, consts *constants, l *lowered, in, inPitch, outPitch int) *emitter {
+	e := newEmitter(a, n.isa, n.vectors, l, consts, columnsAt(rIn, in, inPitch), columnsAt(rOut, len(l.out), outPitch))
+	a.MovRM(rConsts, amd64.M(rFrame, frameConsts))
+	a.MovRM(rScratch, amd64.M(rFrame, frameScratch))
+	a.MovRM(rIn, amd64.M(rFrame, frameIn))
+	a.MovRM(rOut, amd64.M(rFrame, frameOut))
+	a.MovRM(rStrips, amd64.M(rFrame, frameStrips))
+	strip := a.Label()
+	a.Bind(strip)
+	e.masksIn()
+	e.body(0, int32(len(l.nodes)))
+	e.finish()
+	a.RI(amd64.Add, rIn, int32(n.column()))
+	a.RI(amd64.Add, rOut, int32(n.column()))
+	a.RI(amd64.Sub, rStrips, 1)
+	a.JumpIf(amd64.NE, strip)
+	a.Return()
+	return e
+}
+
+// emitStep writes the function that steps all strips, again and again. A sample
+// that ends is moved to the list of ended ones as it was before the step, and a waiting one takes its lane.
+func (n *native) emitStep(a *amd64.Asm, consts *constants, l *lowered) *emitter {
+	in := append(columnsAt(rIn, n.fixed, n.column()), columnsAt(rCur, n.moving, n.column())...)
+	e := newEmitter(a, n.isa, n.vectors, l, consts, in, columnsAt(rOut, n.moving, n.column()))
+	a.MovRM(rConsts, amd64.M(rFrame, frameConsts))
+	a.MovRM(rScratch, amd64.M(rFrame, frameScratch))
+	a.MovRM(rCur, amd64.M(rFrame, frameCur))
+	a.MovRM(rOut, amd64.M(rFrame, frameNext))
+	a.MovRM(rSteps, amd64.M(rFrame, frameSteps))
+	sweep, strip, ended, next := a.Label(), a.Label(), a.Label(), a.Label()
+	a.Bind(sweep)
+	a.MovRM(rIn, amd64.M(rFrame, frameFixed))
+	a.MovRM(rStrips, amd64.M(rFrame, frameStrips))
+	a.Bind(strip)
+	e.masksIn()
+	e.body(0, int32(len(l.nodes)))
+	e.finish()
+	test := l.out[n.moving]
+	e.inReg(test)
+	a.JumpIf(e.allLanes(test), ended)
+	a.Bind(next)
+	a.RI(amd64.Add, rCur, int32(n.movingStrip()))
+	a.RI(amd64.Add, rOut, int32(n.movingStrip()))
+	a.RI(amd64.Add, rIn, int32(n.fixedStrip()))
+	a.RI(amd64.Sub, rStrips, 1)
+	a.JumpIf(amd64.NE, strip)
+	// What was written is the state now.
+	a.MovRM(rCur, amd64.M(rFrame, frameNext))
+	a.MovRM(rOut, amd64.M(rFrame, frameCur))
+	a.MovMR(amd64.M(rFrame, frameCur), rCur)
+	a.MovMR(amd64.M(rFrame, frameNext), rOut)
+	a.RI(amd64.Sub, rSteps, 1)
+	a.JumpIf(amd64.NE, sweep)
+	a.Return()
+
+	main := a.Use(a.Section())
+	a.Bind(ended)
+	n.emitEnded(a, e, test, next)
+	a.Use(main)
+	return e
+}
+
+// emitEnded writes what happens to lanes whose samples end: test is false for them. It goes lane by lane in
+// general registers, for mostly there is one.
+func (n *native) emitEnded(a *amd64.Asm, e *emitter, test int32, next amd64.Label) {
+	const (
+		lanes   = amd64.RAX // a bit for each that ends
+		lane    = amd64.RCX
+		count   = amd64.R12 // of ended samples
+		waiting = amd64.R13
+		x       = amd64.R14
+	)
+	k := ref{e, test, int(e.reg[test]), e.home[test]}
+	for u := range n.vectors {
+		d := lanes
+		if u > 0 {
+			d = x
+		}
+		if n.isa.zmm {
+			a.VEX(&amd64.KToReg, amd64.X, uint8(d), 0, amd64.V(k.k(u, kTemp)))
+		} else {
+			a.VEX(&amd64.SignsY, amd64.Y, uint8(d), 0, k.arg(u))
+		}
+		if u > 0 {
+			a.Shl(d, uint8(u*n.isa.lanes()))
+			a.RR(amd64.Or, lanes, d)
+		}
+	}
+	a.RI(amd64.Xor, lanes, -1)
+	running := amd64.M(rIn, int32((n.fixed+1)*n.column()))
+	a.RM(amd64.And, lanes, running)
+	a.JumpIf(amd64.EQ, next)
+	a.MovRM(count, amd64.M(rFrame, frameEndedCount))
+	a.MovRM(waiting, amd64.M(rFrame, framePoolNext))
+	a.MovRM(rConsts, amd64.M(rFrame, frameEnded)) // for as long as this takes
+	a.MovRM(rScratch, amd64.M(rFrame, framePool))
+	each, idle, refilled := a.Label(), a.Label(), a.Label()
+	// column is slot c of the lane, before the step or after it.
+	column := func(c int, after bool) amd64.Arg {
+		base, at := rIn, c
+		switch {
+		case c == n.columns()-1: // the sample's number
+			at = n.fixed
+		case c >= n.fixed && after:
+			base, at = rOut, c-n.fixed
+		case c >= n.fixed:
+			base, at = rCur, c-n.fixed
+		}
+		return amd64.MX(base, lane, 8, int32(at*n.column()))
+	}
+	a.Bind(each)
+	a.TrailingZeros(lane, lanes)
+	for c := range n.columns() {
+		a.MovRM(x, column(c, false))
+		a.MovMR(amd64.MX(rConsts, count, 8, int32(c*n.endedPitch())), x)
+	}
+	a.RI(amd64.Add, count, 1)
+	a.RM(amd64.Cmp, waiting, amd64.M(rFrame, framePoolCount))
+	a.JumpIf(amd64.GE, idle)
+	for c := range n.columns() {
+		a.MovRM(x, amd64.MX(rScratch, waiting, 8, int32(c*n.poolPitch())))
+		a.MovMR(column(c, true), x)
+	}
+	a.RI(amd64.Add, waiting, 1)
+	a.Bind(refilled)
+	a.ClearLowest(lanes, lanes)
+	a.JumpIf(amd64.NE, each)
+	a.MovMR(amd64.M(rFrame, frameEndedCount), count)
+	a.MovMR(amd64.M(rFrame, framePoolNext), waiting)
+	a.MovRM(rConsts, amd64.M(rFrame, frameConsts))
+	a.MovRM(rScratch, amd64.M(rFrame, frameScratch))
+	last, stop := a.Label(), a.Label()
+	a.RM(amd64.Cmp, waiting, amd64.M(rFrame, framePoolLimit))
+	a.JumpIf(amd64.LT, last)
+	a.Bind(stop)
+	a.MovRI(rSteps, 1) // this step is the last one
+	a.Bind(last)
+	a.MI(amd64.Cmp, amd64.M(rFrame, frameActive), 0)
+	a.JumpIf(amd64.NE, next)
+	a.MovRI(rSteps, 1)
+	a.Jump(next)
+
+	a.Bind(idle)
+	a.MovRM(x, running)
+	a.ClearBit(x, lane)
+	a.MovMR(running, x)
+	a.MI(amd64.Sub, amd64.M(rFrame, frameActive), 1)
+	a.Jump(refilled)
+}
+
+// constantMemory lays the constants out as the code expects them.
+func (n *native) constantMemory() []uint64 {
+	repeat := 1
+	if !n.isa.zmm {
+		repeat = n.isa.lanes()
+	}
+	var m []uint64
+	for _, c := range n.consts {
+		for range repeat {
+			m = append(m, c)
+		}
+	}
+	return m
+}
+
+// budget is how many strip-steps (or mapped strips) of the given cost a call may take: some 50 microseconds.
+func (n *native) budget(cost float64) int {
+	const operations = 100_000
+	return int(math.Max(1, operations/((cost+10)*float64(n.vectors))))
+}

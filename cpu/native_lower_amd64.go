@@ -1,0 +1,412 @@
+//go:build linux || darwin || windows
+
+package cpu
+
+import (
+	"slices"
+
+	"invar/program"
+)
+
+// A function is lowered before code is written for it: aliases resolved, signs folded into FMAs,
+// negations into comparisons, and for each value the places where it is needed.
+
+// node is one instruction after lowering. Operands are roots: values that
+// exist, aliases (Bits, FromBits, LoopOut) replaced by what they stand for.
+type node struct {
+	op      program.Op
+	typ     program.Type
+	dead    bool  // nothing needs it, or it became part of another node
+	not     bool  // of a comparison: its negation is wanted; of an And: b is negated
+	neg     uint8 // of an FMA: 1: the product's sign is flipped, 2: the addend's
+	a, b, c int32
+	and     int32 // of a comparison in mask registers: a Bool that it is combined with by and; -1: none
+	imm     uint64
+}
+
+func (n *node) args() [4]int32 { return [4]int32{n.a, n.b, n.c, n.and} }
+
+// lowered is a function ready for the emitter. Position len(nodes) is the end, where outputs are read.
+type lowered struct {
+	f     *program.Func
+	nodes []node
+	end   []int32 // of each OpLoop and OpGuard: the position of its end
+	loop  []int32 // the innermost loop around each position, -1: none
+	outer []int32 // the loop around each loop
+	guard []int32 // the innermost guard around each position, -1: none
+	depth []int32 // how many guards
+	out   []int32 // the roots of the outputs
+
+	stored int // outputs that go to memory; one more is tested at the end
+
+	use      [][]int32 // positions that read each value, ascending
+	last     []int32   // the last position at which each value must still exist; -1: none
+	pressure int       // most vector values alive at once
+	masks    int       // most Bools alive at once
+	cost     float64   // instructions executed, guards left out
+}
+
+// lower prepares f, whose first stored outputs go to memory. With kmasks Bools live in mask registers, and a comparison
+// can be combined with another Bool for nothing.
+func lower(f *program.Func, stored int, kmasks bool) *lowered {
+	n := len(f.Instrs)
+	l := &lowered{
+		f: f, stored: stored, nodes: make([]node, n), end: make([]int32, n), loop: make([]int32, n+1), outer: make([]int32, n),
+		guard: make([]int32, n+1), depth: make([]int32, n+1), use: make([][]int32, n), last: make([]int32, n),
+	}
+	l.resolve()
+	count := make([]int, n) // uses
+	read := func(v int32, k int) {
+		if v >= 0 {
+			count[v] += k
+		}
+	}
+	for i := range l.nodes {
+		for _, v := range l.nodes[i].args() {
+			read(v, 1)
+		}
+	}
+	for _, v := range l.out {
+		read(v, 1)
+	}
+	drop := func(i int32) { // what node i read
+		l.nodes[i].dead = true
+		for _, v := range l.nodes[i].args() {
+			read(v, -1)
+		}
+	}
+	sweep := func() {
+		for i := n - 1; i >= 0; i-- {
+			x := &l.nodes[i]
+			if (x.op.Pure() || x.op == program.OpLoad || x.op == program.OpIndex || x.op == program.OpMerge) && count[i] == 0 && !x.dead {
+				drop(int32(i))
+			}
+		}
+	}
+	sweep()
+	l.foldSigns(count)
+	sweep()
+	l.foldLogic(count, drop, kmasks)
+	l.liveness()
+	return l
+}
+
+func (l *lowered) resolve() {
+	f := l.f
+	root := make([]int32, len(f.Instrs))
+	r := func(v program.Value) int32 {
+		if v < 0 {
+			return -1
+		}
+		return root[v]
+	}
+	loop, guard, depth := int32(-1), []int32{-1}, int32(0)
+	inputs := map[uint64]int32{}
+	for i := range f.Instrs {
+		in := &f.Instrs[i]
+		root[i] = int32(i)
+		switch in.Op {
+		case program.OpInput:
+			if first, ok := inputs[in.Imm]; ok {
+				root[i] = first
+			} else {
+				inputs[in.Imm] = int32(i)
+			}
+		case program.OpBits, program.OpFromBits, program.OpLoopOut:
+			root[i] = root[in.A]
+		case program.OpEndLoop, program.OpEndGuard:
+			l.end[in.Imm] = int32(i)
+		}
+		x := node{op: in.Op, typ: in.Type, imm: in.Imm, a: -1, b: -1, c: -1, and: -1}
+		if root[i] != int32(i) {
+			x.dead = true
+		} else {
+			switch in.Op.NumArgs() {
+			case 3:
+				x.c = r(in.C)
+				fallthrough
+			case 2:
+				x.b = r(in.B)
+				fallthrough
+			case 1:
+				x.a = r(in.A)
+			}
+		}
+		if in.Op == program.OpPhi {
+			x.b = int32(in.B) // its root comes later
+		}
+		l.nodes[i] = x
+
+		switch in.Op { // the mark itself stands outside
+		case program.OpEndLoop:
+			loop = l.outer[in.Imm]
+		case program.OpEndGuard:
+			guard = guard[:len(guard)-1]
+			depth--
+		}
+		l.loop[i], l.guard[i], l.depth[i] = loop, guard[len(guard)-1], depth
+		switch in.Op {
+		case program.OpLoop:
+			l.outer[i] = loop
+			loop = int32(i)
+		case program.OpGuard:
+			guard = append(guard, int32(i))
+			depth++
+		}
+	}
+	n := len(f.Instrs)
+	l.loop[n], l.guard[n] = -1, -1
+	for i := range l.nodes {
+		if l.nodes[i].op == program.OpPhi {
+			l.nodes[i].b = root[l.nodes[i].b]
+		}
+	}
+	for _, v := range f.Out {
+		l.out = append(l.out, root[v])
+	}
+}
+
+// foldSigns removes negations whose every reader can flip the sign itself.
+// Adding a negated number is subtracting it, to the bit, and an FMA rounds once whatever the signs.
+func (l *lowered) foldSigns(count []int) {
+	n := len(l.nodes)
+	left := make([]int, n) // readers of a negation that cannot
+	copy(left, count)
+	for i := range l.nodes {
+		x := &l.nodes[i]
+		if x.dead {
+			continue
+		}
+		isNeg := func(v int32) bool { return l.nodes[v].op == program.OpNeg }
+		switch x.op {
+		case program.OpFMA:
+			for _, v := range []int32{x.a, x.b, x.c} {
+				if isNeg(v) {
+					left[v]--
+				}
+			}
+		case program.OpAdd:
+			if isNeg(x.a) != isNeg(x.b) {
+				if isNeg(x.a) {
+					left[x.a]--
+				} else {
+					left[x.b]--
+				}
+			}
+		case program.OpSub:
+			if isNeg(x.b) {
+				left[x.b]--
+			}
+		}
+	}
+	gone := func(v int32) bool { return l.nodes[v].op == program.OpNeg && left[v] == 0 }
+	strip := func(v *int32) bool {
+		if !gone(*v) {
+			return false
+		}
+		count[*v]--
+		*v = l.nodes[*v].a
+		count[*v]++
+		return true
+	}
+	for i := range l.nodes {
+		x := &l.nodes[i]
+		if x.dead {
+			continue
+		}
+		switch x.op {
+		case program.OpFMA:
+			if strip(&x.a) {
+				x.neg ^= 1
+			}
+			if strip(&x.b) {
+				x.neg ^= 1
+			}
+			if strip(&x.c) {
+				x.neg ^= 2
+			}
+		case program.OpAdd:
+			if gone(x.a) && l.nodes[x.b].op != program.OpNeg {
+				x.a, x.b = x.b, x.a
+			}
+			if l.nodes[x.a].op != program.OpNeg && strip(&x.b) {
+				x.op = program.OpSub
+			}
+		case program.OpSub:
+			if strip(&x.b) {
+				x.op = program.OpAdd
+			}
+		}
+	}
+}
+
+// foldLogic makes the negation of a comparison that nothing else reads the
+// opposite comparison, and lets one that only an And reads do the And.
+func (l *lowered) foldLogic(count []int, drop func(int32), kmasks bool) {
+	isCompare := func(v int32) bool {
+		switch l.nodes[v].op {
+		case program.OpLt, program.OpLe, program.OpEq:
+			return true
+		case program.OpILt, program.OpIEq:
+			return kmasks
+		}
+		return false
+	}
+	// single: v is a comparison that only the node at i reads, in the same block.
+	single := func(v int32, i int) bool {
+		return isCompare(v) && count[v] == 1 && l.loop[v] == l.loop[i] && l.guard[v] == l.guard[i] && l.nodes[v].and < 0
+	}
+	take := func(i int, v int32, not bool, and int32) {
+		x := l.nodes[v]
+		drop(v)
+		for _, w := range l.nodes[i].args() {
+			if w >= 0 {
+				count[w]--
+			}
+		}
+		x.not = x.not != not
+		x.and = and
+		l.nodes[i] = x
+		for _, w := range l.nodes[i].args() {
+			if w >= 0 {
+				count[w]++
+			}
+		}
+	}
+	for i := range l.nodes {
+		x := l.nodes[i]
+		switch {
+		case x.dead:
+		case x.op == program.OpNot && single(x.a, i):
+			take(i, x.a, true, -1)
+		case x.op == program.OpAnd && x.a != x.b:
+			a, b := x.a, x.b
+			if a > b {
+				a, b = b, a
+			}
+			isNot := func(v int32) bool { return l.nodes[v].op == program.OpNot && !l.nodes[v].dead && count[v] == 1 }
+			switch {
+			case kmasks && single(b, i): // the one defined later, so that nothing waits long
+				take(i, b, false, a)
+			case kmasks && single(a, i):
+				take(i, a, false, b)
+			case isNot(a) || isNot(b):
+				if isNot(a) {
+					a, b = b, a
+				}
+				of := l.nodes[b].a
+				count[of]++
+				drop(b)
+				l.nodes[i].a, l.nodes[i].b, l.nodes[i].not = a, of, true
+			}
+		}
+	}
+}
+
+// reads calls f with each position at which a value is read, and the loop around it.
+func (l *lowered) reads(f func(v, at, loop int32)) {
+	n := int32(len(l.nodes))
+	for i := range l.nodes {
+		x := &l.nodes[i]
+		at := int32(i)
+		if x.dead {
+			continue
+		}
+		switch x.op {
+		case program.OpPhi: // its entry value is read by the loop, its next value at the loop's end
+			loop := l.loop[i]
+			f(x.a, loop, l.outer[loop])
+			f(x.b, l.end[loop], loop)
+			f(at, l.end[loop], loop)
+		default:
+			for _, v := range x.args() {
+				if v >= 0 {
+					f(v, at, l.loop[i])
+				}
+			}
+		}
+	}
+	for k, v := range l.out {
+		if k >= l.stored || !computed(l.nodes[v].op) { // the others are stored as they are made
+			f(v, n, -1)
+		}
+	}
+}
+
+// computed: the value is made by an instruction.
+func computed(op program.Op) bool {
+	return op != program.OpInput && op != program.OpConst && op != program.OpPhi
+}
+
+func (l *lowered) liveness() {
+	n := len(l.nodes)
+	for i := range l.last {
+		l.last[i] = -1
+	}
+	count := make([]int32, n)
+	l.reads(func(v, at, loop int32) { count[v]++ })
+	total := 0
+	for _, c := range count {
+		total += int(c)
+	}
+	all := make([]int32, total)
+	for v, c := range count {
+		l.use[v], all = all[:0:c], all[c:]
+	}
+	l.reads(func(v, at, loop int32) {
+		l.use[v] = append(l.use[v], at)
+		// A value from outside of a loop is needed until the loop is over.
+		for ; loop > v; loop = l.outer[loop] {
+			at = max(at, l.end[loop])
+		}
+		l.last[v] = max(l.last[v], at)
+	})
+	for v := range l.use {
+		if !slices.IsSorted(l.use[v]) {
+			slices.Sort(l.use[v])
+		}
+	}
+
+	// How much is alive at once, and how much is to do.
+	delta := make([][2]int, n+2)
+	trips := 1.0
+	var times []float64
+	guards := 0
+	for i := range l.nodes {
+		x := &l.nodes[i]
+		if l.last[i] > int32(i) && x.op != program.OpConst && x.op != program.OpInput {
+			k := 0
+			if x.typ == program.Bool {
+				k = 1
+			}
+			delta[i][k]++
+			delta[l.last[i]][k]--
+		}
+		switch x.op {
+		case program.OpLoop:
+			lp := l.f.Loops[x.imm]
+			times = append(times, trips)
+			t := float64(lp.Hi.Const - lp.Lo.Const)
+			if len(lp.Hi.Terms)+len(lp.Lo.Terms) > 0 {
+				t = max(t, 8) // a triangle: about half of a side
+			}
+			trips *= max(1, t)
+		case program.OpEndLoop:
+			trips, times = times[len(times)-1], times[:len(times)-1]
+		case program.OpGuard:
+			guards++
+		case program.OpEndGuard:
+			guards--
+		}
+		if guards == 0 && !x.dead && x.op != program.OpConst && x.op != program.OpInput {
+			l.cost += trips
+		}
+	}
+	alive := [2]int{}
+	for i := range delta {
+		for k := range alive {
+			alive[k] += delta[i][k]
+		}
+		l.pressure, l.masks = max(l.pressure, alive[0]), max(l.masks, alive[1])
+	}
+}

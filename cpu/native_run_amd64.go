@@ -1,0 +1,449 @@
+//go:build linux || darwin || windows
+
+package cpu
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"math/bits"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"unsafe"
+
+	"invar/cpu/internal/amd64"
+	"invar/program"
+)
+
+//go:noescape
+func enter(code uintptr, f *frame)
+
+// bestSet is the name of the best instruction set, after a trial that code can be run.
+var bestSet = sync.OnceValues(func() (string, error) {
+	s, err := sets()
+	if err != nil {
+		return "", err
+	}
+	var a amd64.Asm
+	a.Return()
+	pages, err := executablePages(a.Code())
+	if err != nil {
+		return "", err
+	}
+	enter(uintptr(unsafe.Pointer(&pages[0])), &frame{})
+	freePages(pages)
+	return s[0].name, nil
+})
+
+func (e Native) compile(p *program.Program) (program.Executable, error) {
+	if _, err := bestSet(); err != nil {
+		return nil, fmt.Errorf("cpu: no native code: %w", err)
+	}
+	all, _ := sets()
+	isa := all[0]
+	if e.Set != "" {
+		isa = nil
+		for _, s := range all {
+			if s.name == e.Set {
+				isa = s
+			}
+		}
+		if isa == nil {
+			return nil, fmt.Errorf("cpu: no native code: the processor has no %s", e.Set)
+		}
+	}
+	n, err := emitProgram(p, isa, emitOptions{})
+	if err != nil {
+		return Portable{Threads: e.Threads}.Compile(p)
+	}
+	return newNativeExecutable(p, n, e.Threads)
+}
+
+// nativeExecutable is a program's code on its pages.
+type nativeExecutable struct {
+	*native
+	p       *program.Program
+	threads int
+	pages   []byte
+
+	constMem []uint64 // aligned
+	portable func() (program.Executable, error)
+
+	mu   sync.Mutex
+	idle []*lanes
+}
+
+func newNativeExecutable(p *program.Program, n *native, threads int) (*nativeExecutable, error) {
+	pages, err := executablePages(n.code)
+	if err != nil {
+		return nil, fmt.Errorf("cpu: no native code: %w", err)
+	}
+	x := &nativeExecutable{native: n, p: p, threads: threads, pages: pages}
+	x.constMem = aligned(len(n.constantMemory()))
+	copy(x.constMem, n.constantMemory())
+	x.portable = sync.OnceValues(func() (program.Executable, error) { return Portable{Threads: threads}.Compile(p) })
+	n.code = nil
+	runtime.AddCleanup(x, freePages, pages)
+	return x, nil
+}
+
+// aligned returns n words that start a cache line.
+func aligned(n int) []uint64 {
+	m := make([]uint64, n+8)
+	skip := (64 - int(uintptr(unsafe.Pointer(&m[0]))&63)) / 8 & 7
+	return m[skip : skip+n : skip+n]
+}
+
+func addressOf(m []uint64) uintptr {
+	if len(m) == 0 {
+		return 0
+	}
+	return uintptr(unsafe.Pointer(&m[0]))
+}
+
+// lanes is what one core works on.
+type lanes struct {
+	x       *nativeExecutable
+	frame   frame
+	memory  []uint64
+	scratch []uint64
+	in      []uint64 // the waiting samples' inputs, as columns
+	pool    []uint64
+	ended   []uint64
+	results []uint64 // of ended samples, as columns
+	fixed   []uint64
+	moving  [2][]uint64
+	number  []uint64 // column of the pool
+	strips  int      // in use
+	side    []int    // samples that Setup ended
+}
+
+func (x *nativeExecutable) worker() *lanes {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if n := len(x.idle); n > 0 {
+		w := x.idle[n-1]
+		x.idle = x.idle[:n-1]
+		return w
+	}
+	w := &lanes{x: x}
+	setupOut := len(x.stages.Setup.Out)
+	sizes := []int{ // bytes
+		x.below + x.above, x.inputs * pitch(x.poolLen), max(x.columns(), setupOut+1) * x.poolPitch(), x.columns() * x.endedPitch(),
+		x.results * x.endedPitch(), x.strips * x.fixedStrip(), x.strips * x.movingStrip(), x.strips * x.movingStrip(),
+	}
+	total := 0
+	for i := range sizes {
+		sizes[i] = (sizes[i]/8+7)&^7 + 8
+		total += sizes[i]
+	}
+	w.memory = aligned(total)
+	rest := w.memory
+	for i, s := range []*[]uint64{&w.scratch, &w.in, &w.pool, &w.ended, &w.results, &w.fixed, &w.moving[0], &w.moving[1]} {
+		*s, rest = rest[:sizes[i]:sizes[i]], rest[sizes[i]:]
+	}
+	w.number = w.pool[(x.columns()-1)*x.poolPitch()/8:][:x.poolLen]
+	// Arrays and counters lie below the scratch register, slots from it on.
+	below := (x.below + 63) &^ 63
+	w.frame.scratch = addressOf(w.scratch) + uintptr(below)
+	w.frame.consts = addressOf(x.constMem)
+	if len(x.tables) > 0 {
+		w.frame.tables = uintptr(unsafe.Pointer(&x.tables[0]))
+	}
+	w.frame.pool = addressOf(w.pool)
+	w.frame.ended = addressOf(w.ended)
+	w.frame.fixed = addressOf(w.fixed)
+	return w
+}
+
+func (x *nativeExecutable) release(w *lanes) {
+	x.mu.Lock()
+	x.idle = append(x.idle, w)
+	x.mu.Unlock()
+}
+
+// Run implements program.Executable. Results of samples that are not finished are 0, their status among them.
+func (x *nativeExecutable) Run(ctx context.Context, b *program.Batch) error {
+	if b.Trace != nil {
+		p, err := x.portable()
+		if err != nil {
+			return err
+		}
+		return p.Run(ctx, b)
+	}
+	if err := (&executable{p: x.p}).check(b); err != nil {
+		return err
+	}
+	for _, col := range b.Out {
+		clear(col[:b.N])
+	}
+	threads := x.threads
+	if threads == 0 {
+		threads = runtime.GOMAXPROCS(0)
+	}
+	share := (b.N + threads - 1) / threads
+	threads = min(threads, (b.N+x.width()-1)/x.width()) // less than a strip is not worth sharing
+	var next atomic.Int64
+	if threads <= 1 {
+		return x.work(ctx, b, &next, b.N)
+	}
+	var wg sync.WaitGroup
+	errs := make([]error, threads)
+	for k := range threads {
+		wg.Go(func() { errs[k] = x.work(ctx, b, &next, share) })
+	}
+	wg.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// call runs one function of the code. It is never inlined: its check of the stack is where the goroutine can
+// be stopped between calls.
+//
+//go:noinline
+func (w *lanes) call(offset int) {
+	enter(uintptr(unsafe.Pointer(&w.x.pages[0]))+uintptr(offset), &w.frame)
+}
+
+// mapColumns runs one of the functions that map columns to columns, for n samples.
+func (w *lanes) mapColumns(offset int, cost float64, in, out []uint64, n int) {
+	width := w.x.width()
+	chunk := w.x.budget(cost)
+	for first := 0; first < n; first += chunk * width {
+		w.frame.in = addressOf(in) + uintptr(8*first)
+		w.frame.out = addressOf(out) + uintptr(8*first)
+		w.frame.strips = min(chunk, (n-first+width-1)/width)
+		w.call(offset)
+	}
+}
+
+// work runs samples until none are left or ctx ends.
+func (x *nativeExecutable) work(ctx context.Context, b *program.Batch, next *atomic.Int64, share int) error {
+	w := x.worker()
+	defer x.release(w)
+	f := &w.frame
+	f.cur, f.next = addressOf(w.moving[0]), addressOf(w.moving[1])
+	w.side = w.side[:0]
+	f.active, f.poolNext, f.poolCount = 0, 0, 0
+	w.strips = x.strips
+	for s := range x.strips {
+		*w.running(s) = 0
+	}
+	steps := x.budget(x.cost[1])
+	done := ctx.Done()
+	for more := true; ; {
+		select {
+		case <-done:
+			if f.active > 0 || f.poolNext < f.poolCount || next.Load() < int64(b.N) {
+				return ctx.Err()
+			}
+		default:
+		}
+		if more && f.poolNext == f.poolCount {
+			more = w.fill(b, next, share)
+		}
+		w.place()
+		if f.active == 0 {
+			if more || f.poolNext < f.poolCount {
+				continue
+			}
+			return w.finishSide(ctx, b)
+		}
+		f.poolLimit = f.poolCount
+		if !more {
+			f.poolLimit = math.MaxInt
+			w.closeUp()
+		}
+		f.strips = w.strips
+		f.steps = max(1, steps/w.strips)
+		f.endedCount = 0
+		w.call(x.step)
+		w.collect(b)
+	}
+}
+
+// fill makes the batch's next samples wait in the pool, and reports whether
+// there may be more.
+func (w *lanes) fill(b *program.Batch, next *atomic.Int64, share int) bool {
+	x, f := w.x, &w.frame
+	want := min(x.poolLen, max(1, share))
+	// Towards the end the shares get smaller, so that all cores end together.
+	if left := b.N - int(next.Load()); left < 4*want {
+		want = max(min(want, x.width()), min(want, left/4))
+	}
+	first := int(next.Add(int64(want))) - want
+	n := min(want, b.N-first)
+	f.poolNext, f.poolCount = 0, max(0, n)
+	if n <= 0 {
+		return false
+	}
+	for i := range b.In {
+		col := w.in[i*pitch(x.poolLen)/8:]
+		copy(floats(col[:n]), b.In[i][first:first+n])
+	}
+	w.mapColumns(x.setup, x.cost[0], w.in, w.pool, n)
+	if !x.stages.Ended {
+		for i := range n {
+			w.number[i] = uint64(first + i)
+		}
+		return first+n < b.N
+	}
+	// The status stands where the numbers will: close the gaps of samples that ended at once.
+	to := 0
+	for i := range n {
+		if w.number[i] != 0 {
+			w.side = append(w.side, first+i)
+			continue
+		}
+		if to != i {
+			for c := range x.columns() - 1 {
+				col := w.pool[c*x.poolPitch()/8:]
+				col[to] = col[i]
+			}
+		}
+		w.number[to] = uint64(first + i)
+		to++
+	}
+	f.poolCount = to
+	return first+n < b.N
+}
+
+func floats(u []uint64) []float64 {
+	return unsafe.Slice((*float64)(unsafe.Pointer(unsafe.SliceData(u))), len(u))
+}
+
+// running is strip s's word of running lanes.
+func (w *lanes) running(s int) *uint64 {
+	g := &w.x.geometry
+	return &w.fixed[(s*g.fixedStrip()+(g.fixed+1)*g.column())/8]
+}
+
+// now is the block of moving slots that holds the present state.
+func (w *lanes) now() []uint64 {
+	if w.frame.cur == addressOf(w.moving[0]) {
+		return w.moving[0]
+	}
+	return w.moving[1]
+}
+
+// slot is the place of column c (see geometry) of a lane.
+func (w *lanes) slot(moving []uint64, c, strip, lane int) *uint64 {
+	g := &w.x.geometry
+	if c >= g.fixed && c < g.columns()-1 {
+		return &moving[(strip*g.movingStrip()+(c-g.fixed)*g.column())/8+lane]
+	}
+	if c == g.columns()-1 {
+		c = g.fixed
+	}
+	return &w.fixed[(strip*g.fixedStrip()+c*g.column())/8+lane]
+}
+
+func (w *lanes) all() uint64 {
+	if n := w.x.width(); n < 64 {
+		return 1<<n - 1
+	}
+	return math.MaxUint64
+}
+
+// place puts waiting samples into lanes that are idle.
+func (w *lanes) place() {
+	x, f := w.x, &w.frame
+	if f.poolNext == f.poolCount {
+		return
+	}
+	w.strips = x.strips
+	moving := w.now()
+	for s := 0; s < x.strips && f.poolNext < f.poolCount; s++ {
+		r := w.running(s)
+		for idle := w.all() &^ *r; idle != 0 && f.poolNext < f.poolCount; idle &= idle - 1 {
+			l := bits.TrailingZeros64(idle)
+			for c := range x.columns() {
+				*w.slot(moving, c, s, l) = w.pool[c*x.poolPitch()/8+f.poolNext]
+			}
+			*r |= 1 << l
+			f.poolNext++
+			f.active++
+		}
+	}
+}
+
+// closeUp moves the last running samples together, so that no strip is stepped
+// for a few of them.
+func (w *lanes) closeUp() {
+	x := w.x
+	moving := w.now()
+	for w.strips > 1 && w.frame.active <= (w.strips-1)*x.width() {
+		last := w.strips - 1
+		from := w.running(last)
+		for s := 0; s < last && *from != 0; s++ {
+			to := w.running(s)
+			for idle := w.all() &^ *to; idle != 0 && *from != 0; idle &= idle - 1 {
+				l, k := bits.TrailingZeros64(idle), bits.TrailingZeros64(*from)
+				for c := range x.columns() {
+					*w.slot(moving, c, s, l) = *w.slot(moving, c, last, k)
+				}
+				*to |= 1 << l
+				*from &= *from - 1
+			}
+		}
+		w.strips--
+	}
+}
+
+// collect writes the results of the samples that ended.
+func (w *lanes) collect(b *program.Batch) {
+	x, n := w.x, w.frame.endedCount
+	if n == 0 {
+		return
+	}
+	w.mapColumns(x.final, x.cost[2], w.ended, w.results, n)
+	number := w.ended[(x.columns()-1)*x.endedPitch()/8:][:n]
+	for k, t := range x.stages.Report {
+		col := w.results[k*x.endedPitch()/8:][:n]
+		out := b.Out[k]
+		if t == program.I64 {
+			for i, s := range number {
+				out[s] = float64(int64(col[i]))
+			}
+			continue
+		}
+		for i, s := range number {
+			out[s] = math.Float64frombits(col[i])
+		}
+	}
+}
+
+// finishSide runs the samples that ended at once. They report what Setup makes of
+// slots that nothing else needs, which is left to the portable engine.
+func (w *lanes) finishSide(ctx context.Context, b *program.Batch) error {
+	n := len(w.side)
+	if n == 0 {
+		return nil
+	}
+	side := w.side
+	w.side = w.side[:0]
+	p, err := w.x.portable()
+	if err != nil {
+		return err
+	}
+	part := w.x.p.NewBatch(n)
+	for k, s := range side {
+		for i := range b.In {
+			part.In[i][k] = b.In[i][s]
+		}
+	}
+	if err := p.Run(ctx, part); err != nil {
+		return err
+	}
+	for k, s := range side {
+		for i := range b.Out {
+			b.Out[i][s] = part.Out[i][k]
+		}
+	}
+	return nil
+}

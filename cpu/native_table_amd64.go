@@ -1,0 +1,165 @@
+//go:build linux || darwin || windows
+
+package cpu
+
+import (
+	"invar/cpu/internal/amd64"
+	"invar/program"
+)
+
+// shape is how a row's instruction takes its operands. d is the result, a, b, c
+// the operation's operands.
+type shape uint8
+
+const (
+	shBinary  shape = iota // d = a, b
+	shCommute              // d = a, b, which may be exchanged
+	shUnary                // d = a
+	shConst                // d = a, the constant row.with
+	shFMA                  // d = a*b + c; the signs of a*b and c may be flipped
+	shCompare              // d = a, b; a Bool
+	shLogic                // d = a, b; Bools
+	shNot                  // d = not a; Bools
+	shBlend                // d = a ? b : c
+	shGather               // d = table at a
+)
+
+// row says how one operation becomes one instruction: on zmm registers
+// (AVX-512, Bools in mask registers), and on ymm registers (AVX2, Bools as lanes of ones or zeros).
+type row struct {
+	op    program.Op
+	shape shape
+	with  uint64 // second operand of shConst
+	zmm   form
+	ymm   form
+}
+
+// form is an instruction with its variants: of a comparison, the one with operands exchanged, and
+// the negations of both; of an FMA, those for -(a*b)+c, a*b-c and -(a*b)-c. A variant without a name does not exist.
+type form struct {
+	amd64.Insn
+	swap, not, notSwap amd64.Insn
+}
+
+const (
+	w0 = 0
+	w1 = 1
+)
+
+func insn(name string, pp, opmap, w, op uint8) amd64.Insn {
+	return amd64.Insn{Name: name, PP: pp, Map: opmap, W: w, Op: op, Imm: -1}
+}
+
+// f64 is an instruction of the 0F map on F64s; q one on I64s.
+func f64(name string, w, op uint8) form {
+	return form{Insn: insn(name, amd64.P66, amd64.M0F, w, op)}
+}
+
+func q(name string, opmap, w, op uint8) form { return form{Insn: insn(name, amd64.P66, opmap, w, op)} }
+
+func imm(name string, w, op uint8, v int16) form {
+	in := insn(name, amd64.P66, amd64.M0F3A, w, op)
+	in.Imm = v
+	return form{Insn: in}
+}
+
+// cmp is vcmppd with a predicate, quiet, so that it raises no flag that anybody
+// could have unmasked: ordered ones are false with a NaN, unordered ones true.
+func cmp(w uint8, name string, predicate int16) amd64.Insn {
+	in := insn("vcmp"+name+"pd", amd64.P66, amd64.M0F, w, 0xc2)
+	in.Imm, in.Hide = predicate, true
+	return in
+}
+
+func compare(w uint8) (lt, le, eq form) {
+	lt = form{cmp(w, "lt_oq", 17), cmp(w, "gt_oq", 30), cmp(w, "nlt_uq", 21), cmp(w, "ngt_uq", 26)}
+	le = form{cmp(w, "le_oq", 18), cmp(w, "ge_oq", 29), cmp(w, "nle_uq", 22), cmp(w, "nge_uq", 25)}
+	eq = form{cmp(w, "eq", 0), cmp(w, "eq", 0), cmp(w, "neq", 4), cmp(w, "neq", 4)}
+	return lt, le, eq
+}
+
+func cmpq(name string, predicate int16) amd64.Insn {
+	in := insn("vpcmp"+name+"q", amd64.P66, amd64.M0F3A, w1, 0x1f)
+	in.Imm, in.Hide = predicate, true
+	return in
+}
+
+// fma's variants stand in the order of the signs of product and addend: ++, -+, +-, --; each is the 231 form, whose
+// result is the addend's register (213 is 0x10 less, 132 0x20 less).
+func fma() form {
+	n := func(name string, op uint8) amd64.Insn { return insn(name, amd64.P66, amd64.M0F38, w1, op) }
+	return form{n("vfmadd231pd", 0xb8), n("vfnmadd231pd", 0xbc), n("vfmsub231pd", 0xba), n("vfnmsub231pd", 0xbe)}
+}
+
+func mask(name string, op uint8) form { return q(name, amd64.M0F, w0, op) }
+
+var (
+	ltZ, leZ, eqZ = compare(w1)
+	ltY, leY, eqY = compare(w0)
+	notZ          = form{Insn: insn("knotb", amd64.P66, amd64.M0F, w0, 0x44)}
+)
+
+// rows is the emitter's table: every operation that computes. Inputs, constants, Bits, FromBits and LoopOut
+// need no instruction; loops, guards, arrays and indices are native_emit_amd64.go's.
+var rows = [...]row{
+	{program.OpAdd, shCommute, 0, f64("vaddpd", w1, 0x58), f64("vaddpd", w0, 0x58)},
+	{program.OpSub, shBinary, 0, f64("vsubpd", w1, 0x5c), f64("vsubpd", w0, 0x5c)},
+	{program.OpMul, shCommute, 0, f64("vmulpd", w1, 0x59), f64("vmulpd", w0, 0x59)},
+	{program.OpDiv, shBinary, 0, f64("vdivpd", w1, 0x5e), f64("vdivpd", w0, 0x5e)},
+	{program.OpSqrt, shUnary, 0, f64("vsqrtpd", w1, 0x51), f64("vsqrtpd", w0, 0x51)},
+	{program.OpFMA, shFMA, 0, fma(), fma()},
+	{program.OpNeg, shConst, 1 << 63, f64("vxorpd", w1, 0x57), f64("vxorpd", w0, 0x57)},
+	{program.OpAbs, shConst, 1<<63 - 1, f64("vandpd", w1, 0x54), f64("vandpd", w0, 0x54)},
+	// Rounding mode in the low bits, 8: no inexact exception.
+	{program.OpRound, shUnary, 0, imm("vrndscalepd", w1, 0x09, 8|0), imm("vroundpd", w0, 0x09, 8|0)},
+	{program.OpFloor, shUnary, 0, imm("vrndscalepd", w1, 0x09, 8|1), imm("vroundpd", w0, 0x09, 8|1)},
+	{program.OpTrunc, shUnary, 0, imm("vrndscalepd", w1, 0x09, 8|3), imm("vroundpd", w0, 0x09, 8|3)},
+	{program.OpLt, shCompare, 0, ltZ, ltY},
+	{program.OpLe, shCompare, 0, leZ, leY},
+	{program.OpEq, shCompare, 0, eqZ, eqY},
+	{program.OpILt, shCompare, 0,
+		form{cmpq("lt", 1), cmpq("nle", 6), cmpq("nlt", 5), cmpq("le", 2)},
+		form{swap: insn("vpcmpgtq", amd64.P66, amd64.M0F38, w0, 0x37)}}, // only greater-than exists
+	{program.OpIEq, shCompare, 0,
+		form{cmpq("eq", 0), cmpq("eq", 0), cmpq("neq", 4), cmpq("neq", 4)},
+		form{Insn: amd64.EqY, swap: amd64.EqY}},
+	{program.OpAnd, shLogic, 0,
+		form{Insn: mask("kandb", 0x41).Insn, not: mask("kandnb", 0x42).Insn},
+		form{Insn: f64("vandpd", w0, 0x54).Insn, not: f64("vandnpd", w0, 0x55).Insn}},
+	{program.OpOr, shLogic, 0, mask("korb", 0x45), f64("vorpd", w0, 0x56)},
+	{program.OpNot, shNot, 1<<64 - 1, notZ, f64("vxorpd", w0, 0x57)},
+	{program.OpSelect, shBlend, 0, q("vblendmpd", amd64.M0F38, w1, 0x65), q("vblendvpd", amd64.M0F3A, w0, 0x4b)},
+	{program.OpIAdd, shCommute, 0, q("vpaddq", amd64.M0F, w1, 0xd4), q("vpaddq", amd64.M0F, w0, 0xd4)},
+	{program.OpISub, shBinary, 0, q("vpsubq", amd64.M0F, w1, 0xfb), q("vpsubq", amd64.M0F, w0, 0xfb)},
+	{program.OpMulU32, shCommute, 0, q("vpmuludq", amd64.M0F, w1, 0xf4), q("vpmuludq", amd64.M0F, w0, 0xf4)},
+	{program.OpIAnd, shCommute, 0, q("vpandq", amd64.M0F, w1, 0xdb), q("vpand", amd64.M0F, w0, 0xdb)},
+	{program.OpIOr, shCommute, 0, q("vporq", amd64.M0F, w1, 0xeb), q("vpor", amd64.M0F, w0, 0xeb)},
+	{program.OpIXor, shCommute, 0, q("vpxorq", amd64.M0F, w1, 0xef), q("vpxor", amd64.M0F, w0, 0xef)},
+	// Counts outside 0..63, as unsigned numbers, give 0, as they must.
+	{program.OpShl, shBinary, 0, q("vpsllvq", amd64.M0F38, w1, 0x47), q("vpsllvq", amd64.M0F38, w1, 0x47)},
+	{program.OpShr, shBinary, 0, q("vpsrlvq", amd64.M0F38, w1, 0x45), q("vpsrlvq", amd64.M0F38, w1, 0x45)},
+	{program.OpTable, shGather, 0, q("vgatherqpd", amd64.M0F38, w1, 0x93), q("vgatherqpd", amd64.M0F38, w1, 0x93)},
+}
+
+// rowOf finds an operation's row.
+var rowOf = func() (t [program.NumOps]*row) {
+	for i := range rows {
+		t[rows[i].op] = &rows[i]
+	}
+	return t
+}()
+
+// fmaOrder turns the 231 form of a row into the one whose registers play other
+// parts: d = s*x + d (231), d = s*d + x (213), d = d*x + s (132).
+func fmaOrder(in amd64.Insn, order string) amd64.Insn {
+	switch order {
+	case "213":
+		in.Op -= 0x10
+	case "132":
+		in.Op -= 0x20
+	}
+	b := []byte(in.Name)
+	copy(b[len(b)-5:], order)
+	in.Name = string(b)
+	return in
+}

@@ -1,0 +1,287 @@
+package results
+
+import (
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"invar/batch"
+)
+
+// The journal keeps the samples of an unfinished sweep, or of a shard: a header, then
+// records in the order in which they were done, little-endian.
+//
+//	header  8 bytes magic, u32 batch.ChunkSize, 32 bytes fingerprint of the sweep, u32 CRC-32C of these
+//	record  u32 method, u32 samples n, u64 first sample within the method, u32 columns k, u32 CRC-32C of
+//	        these and the payload; payload: k columns of n float64, those of program.Batch.Out
+//
+// A record is written by one call. What follows the last whole record is the
+// torn end of a process that died, and is cut off when the journal is opened.
+const (
+	journalMagic  = "INVARJ1\n"
+	journalHeader = 8 + 4 + 32 + 4
+	recordHeader  = 4 + 4 + 8 + 4 + 4
+	maxColumns    = 256
+)
+
+// syncEvery is how much time a machine that loses its power can take from the journal; a killed process takes
+// nothing that was written.
+const syncEvery = time.Second
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+type fingerprint [32]byte
+
+type journal struct {
+	path    string
+	f       *os.File
+	chunks  int64 // a method
+	dropped int64 // bytes of a torn end
+
+	mu      sync.Mutex // guards what follows
+	size    int64
+	records map[int64][]record // by method*chunks + chunk
+	samples int64
+	dirty   bool
+	err     error // of a sync
+
+	also  func() error // to be synced as well
+	stop  chan struct{}
+	ended sync.WaitGroup
+}
+
+// record is where some samples are: from..from+n-1 of a chunk.
+type record struct {
+	offset        int64 // of the payload
+	from, n, cols int32
+}
+
+// createJournal makes an empty journal, which appears with its header or not at all.
+func createJournal(path string, id fingerprint, chunks int64) (*journal, error) {
+	f, err := newPending(path, filepath.Dir(path))
+	if err == nil {
+		defer f.Cleanup()
+		if _, err = f.Write(header(id)); err == nil {
+			err = f.CloseAtomicallyReplace()
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("results: %w", err)
+	}
+	return openJournal(path, id, chunks, true)
+}
+
+func header(id fingerprint) []byte {
+	h := append([]byte(journalMagic), 0, 0, 0, 0)
+	binary.LittleEndian.PutUint32(h[8:], batch.ChunkSize)
+	h = append(h, id[:]...)
+	return binary.LittleEndian.AppendUint32(h, crc32.Checksum(h, castagnoli))
+}
+
+var (
+	errInUse   = errors.New("in use by another sweep; wait for it or stop it")
+	errForeign = errors.New("made by another version of sweep, which computes other bits; run the sweep again, or go on with that version")
+)
+
+// openJournal opens a journal and reads where its records are. To append, the torn end is cut off and the file locked.
+func openJournal(path string, id fingerprint, chunks int64, appending bool) (_ *journal, err error) {
+	flags := os.O_RDONLY
+	if appending {
+		flags = os.O_RDWR
+	}
+	f, err := os.OpenFile(path, flags, 0)
+	if err != nil {
+		return nil, fmt.Errorf("results: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			f.Close()
+		}
+	}()
+	if !lock(f, appending) {
+		return nil, fmt.Errorf("results: %s: %w", path, errInUse)
+	}
+	have := make([]byte, journalHeader)
+	if _, err := io.ReadFull(f, have); err != nil || string(have[:8]) != journalMagic ||
+		binary.LittleEndian.Uint32(have[44:]) != crc32.Checksum(have[:44], castagnoli) {
+		return nil, fmt.Errorf("results: %s: not a journal of sweep, or damaged in its first %d bytes", path, journalHeader)
+	}
+	if string(have) != string(header(id)) {
+		return nil, fmt.Errorf("results: %s: %w", path, errForeign)
+	}
+	j := &journal{path: path, f: f, chunks: chunks, records: map[int64][]record{}}
+	if err := j.scan(); err != nil {
+		return nil, err
+	}
+	if appending {
+		if err := f.Truncate(j.size); err != nil {
+			return nil, fmt.Errorf("results: %w", err)
+		}
+		j.stop = make(chan struct{})
+		j.ended.Go(j.syncing)
+	}
+	return j, nil
+}
+
+// scan finds the whole records.
+func (j *journal) scan() error {
+	info, err := j.f.Stat()
+	if err != nil {
+		return fmt.Errorf("results: %w", err)
+	}
+	r := io.NewSectionReader(j.f, 0, info.Size())
+	j.size = journalHeader
+	var payload []byte
+	for {
+		h := make([]byte, recordHeader)
+		if _, err := r.ReadAt(h, j.size); err != nil {
+			break
+		}
+		method, n := binary.LittleEndian.Uint32(h), binary.LittleEndian.Uint32(h[4:])
+		first, cols := binary.LittleEndian.Uint64(h[8:]), binary.LittleEndian.Uint32(h[16:])
+		if n < 1 || n > batch.ChunkSize || cols < 1 || cols > maxColumns || first%batch.ChunkSize+uint64(n) > batch.ChunkSize ||
+			first/batch.ChunkSize >= uint64(j.chunks) {
+			break
+		}
+		payload = slices.Grow(payload[:0], int(n*cols*8))[:n*cols*8]
+		if _, err := r.ReadAt(payload, j.size+recordHeader); err != nil {
+			break
+		}
+		if crc32.Update(crc32.Checksum(h[:20], castagnoli), castagnoli, payload) != binary.LittleEndian.Uint32(h[20:]) {
+			break
+		}
+		j.note(int64(method), int64(first), record{j.size + recordHeader, int32(first % batch.ChunkSize), int32(n), int32(cols)})
+		j.size += recordHeader + int64(len(payload))
+	}
+	j.dropped = info.Size() - j.size
+	return nil
+}
+
+func (j *journal) note(method, first int64, r record) {
+	key := method*j.chunks + first/batch.ChunkSize
+	j.records[key] = append(j.records[key], r)
+	j.samples += int64(r.n)
+}
+
+// save is the Save of a batch.Sweep.
+func (j *journal) save(c *batch.Chunk, from, to int) error {
+	cols := len(c.Batch.Out)
+	n := to - from
+	b := make([]byte, recordHeader, recordHeader+8*n*cols)
+	first := c.First + int64(from)
+	binary.LittleEndian.PutUint32(b, uint32(c.Method))
+	binary.LittleEndian.PutUint32(b[4:], uint32(n))
+	binary.LittleEndian.PutUint64(b[8:], uint64(first))
+	binary.LittleEndian.PutUint32(b[16:], uint32(cols))
+	for _, col := range c.Batch.Out {
+		for _, x := range col[from:to] {
+			b = binary.LittleEndian.AppendUint64(b, math.Float64bits(x))
+		}
+	}
+	sum := crc32.Update(crc32.Checksum(b[:20], castagnoli), castagnoli, b[recordHeader:])
+	binary.LittleEndian.PutUint32(b[20:], sum)
+
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.err != nil {
+		return fmt.Errorf("results: %w", j.err)
+	}
+	if _, err := j.f.WriteAt(b, j.size); err != nil {
+		// A full disk takes a part of a record; nothing is left half-written.
+		j.f.Truncate(j.size)
+		return fmt.Errorf("results: %w", err)
+	}
+	j.note(int64(c.Method), first, record{j.size + recordHeader, int32(from), int32(n), int32(cols)})
+	j.size += int64(len(b))
+	j.dirty = true
+	return nil
+}
+
+// load is the Load of a batch.Sweep.
+func (j *journal) load(c *batch.Chunk) (int, error) {
+	j.mu.Lock()
+	records := slices.Clone(j.records[int64(c.Method)*j.chunks+int64(c.Index)])
+	j.mu.Unlock()
+	slices.SortFunc(records, func(a, b record) int { return cmp.Compare(a.from, b.from) })
+	at := 0
+	var payload []byte
+	for _, r := range records {
+		if int(r.from) != at || int(r.cols) != len(c.Batch.Out) || at+int(r.n) > c.Batch.N {
+			break
+		}
+		payload = slices.Grow(payload[:0], int(8*r.n*r.cols))[:8*r.n*r.cols]
+		if _, err := j.f.ReadAt(payload, r.offset); err != nil {
+			return 0, fmt.Errorf("results: %w", err)
+		}
+		for k, col := range c.Batch.Out {
+			for i := range int(r.n) {
+				col[at+i] = math.Float64frombits(binary.LittleEndian.Uint64(payload[8*(k*int(r.n)+i):]))
+			}
+		}
+		at += int(r.n)
+	}
+	return at, nil
+}
+
+// covers reports whether all n samples of a chunk are there.
+func (j *journal) covers(method, chunk, n int) bool {
+	for _, r := range j.records[int64(method)*j.chunks+int64(chunk)] {
+		n -= int(r.n)
+	}
+	return n <= 0
+}
+
+// syncing puts on the disk, once in a while, what has been written.
+func (j *journal) syncing() {
+	tick := time.NewTicker(syncEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-j.stop:
+			return
+		case <-tick.C:
+		}
+		j.mu.Lock()
+		dirty, also := j.dirty, j.also
+		j.dirty = false
+		j.mu.Unlock()
+		if !dirty {
+			continue
+		}
+		err := j.f.Sync()
+		if err == nil && also != nil {
+			err = also()
+		}
+		if err != nil {
+			j.mu.Lock()
+			j.err = err
+			j.mu.Unlock()
+		}
+	}
+}
+
+// close ends the journal, with all of it on the disk if it was written to.
+func (j *journal) close() error {
+	if j.stop != nil {
+		close(j.stop)
+		j.ended.Wait()
+		if j.dirty && j.err == nil {
+			j.err = j.f.Sync()
+		}
+		j.stop = nil
+	}
+	err := errors.Join(j.err, j.f.Close())
+	if err != nil {
+		return fmt.Errorf("results: %w", err)
+	}
+	return nil
+}

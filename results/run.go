@@ -1,0 +1,550 @@
+package results
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"invar/batch"
+	"invar/internal/version"
+	"invar/program"
+)
+
+// The files of a result folder.
+const (
+	configFile  = "config.toml"
+	csvFile     = "summary.csv"
+	jsonFile    = "summary.json" // the last to be written: it says that the others are there
+	samplesFile = "samples.parquet"
+	pathsFile   = "paths.parquet"
+	runFile     = "run.json"
+	partialDir  = "partial"    // while the sweep is not complete: the journal and temporary files
+	journalFile = "chunks.bin" // in partialDir
+)
+
+// What paths.parquet holds.
+const (
+	PathStarts = 16   // of the first starts
+	PathPoints = 64   // at so many grid points at most, evenly spread
+	PathRows   = 1000 // iterates 0..PathRows at most
+)
+
+// lastTrace is how long an interrupted sweep may trace paths.
+const lastTrace = 300 * time.Millisecond
+
+// Run is a result folder that is being filled.
+type Run struct {
+	dir     string
+	config  *Config
+	sweep   *batch.Sweep
+	journal *journal
+	sources []*journal // of a merge: where the samples come from
+	started time.Time
+
+	ctx  context.Context // of Do
+	rows int64           // that an interrupted run left in samples.parquet
+}
+
+// Create makes a new result folder and writes config.toml. A folder that is not
+// empty is refused, or, with force, the results of an earlier sweep in it are removed.
+func Create(dir string, c *Config, force bool) (*Run, error) { return create(dir, c, force, nil) }
+
+func create(dir string, c *Config, force bool, sources []*journal) (_ *Run, err error) {
+	text := c.Encode()
+	// What runs is what the file says, not what it was made from.
+	if c, err = ParseConfig(configFile, text); err != nil {
+		return nil, err
+	}
+	r, id, err := newRun(dir, c)
+	if err != nil {
+		return nil, err
+	}
+	r.sources = sources
+	entries, err := os.ReadDir(dir)
+	isNew := errors.Is(err, os.ErrNotExist)
+	switch {
+	case isNew:
+	case err != nil:
+		return nil, fmt.Errorf("results: %w", err)
+	case len(entries) > 0 && !force:
+		return nil, fmt.Errorf("results: folder %s is not empty (it holds %s); choose another, go on with an interrupted sweep by --resume, or replace its results with --force", dir, entries[0].Name())
+	case len(entries) > 0:
+		if err := removeResults(dir); err != nil {
+			return nil, err
+		}
+	}
+	if err := os.MkdirAll(r.path(partialDir), 0o755); err != nil {
+		return nil, fmt.Errorf("results: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			os.RemoveAll(r.path(partialDir))
+			os.Remove(r.path(configFile))
+			if isNew {
+				os.Remove(dir)
+			}
+		}
+	}()
+	if sources == nil {
+		if r.journal, err = createJournal(r.path(partialDir, journalFile), id, r.chunks()); err != nil {
+			return nil, err
+		}
+	}
+	if err := r.write(configFile, func(w io.Writer) error { _, err := w.Write(text); return err }); err != nil {
+		if r.journal != nil {
+			r.journal.close()
+		}
+		return nil, err
+	}
+	return r, nil
+}
+
+// removeResults removes the files that a sweep writes, unless one is writing them.
+func removeResults(dir string) error {
+	path := filepath.Join(dir, partialDir, journalFile)
+	if inUse(path) {
+		return fmt.Errorf("results: %s: %w", path, errInUse)
+	}
+	for _, name := range []string{jsonFile, csvFile, samplesFile, pathsFile, runFile, partialDir, configFile} {
+		if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
+			return fmt.Errorf("results: %w", err)
+		}
+	}
+	return nil
+}
+
+// Resume opens the folder of a sweep that was interrupted. A complete folder is
+// an error that wraps ErrComplete.
+func Resume(dir string) (*Run, error) {
+	f, err := Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	if f.Complete() {
+		// The process may have died between the last file and the end.
+		if !inUse(filepath.Join(dir, partialDir, journalFile)) {
+			os.RemoveAll(filepath.Join(dir, partialDir))
+		}
+		return nil, fmt.Errorf("results: folder %s: %w", dir, ErrComplete)
+	}
+	r, id, err := newRun(dir, f.config)
+	if err != nil {
+		return nil, err
+	}
+	if f.summary != nil {
+		r.rows = f.summary.Done
+	}
+	if err := os.MkdirAll(r.path(partialDir), 0o755); err != nil {
+		return nil, fmt.Errorf("results: %w", err)
+	}
+	path := r.path(partialDir, journalFile)
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		r.journal, err = createJournal(path, id, r.chunks())
+		return r, err
+	}
+	if r.journal, err = openJournal(path, id, r.chunks(), true); err != nil {
+		return nil, err
+	}
+	r.removeTemporaries()
+	return r, nil
+}
+
+// ErrComplete says that nothing is left to be resumed.
+var ErrComplete = errors.New("complete; nothing is left to be done")
+
+// removeTemporaries removes what a process that died left beside the journal.
+func (r *Run) removeTemporaries() {
+	entries, _ := os.ReadDir(r.path(partialDir))
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), ".") {
+			os.Remove(r.path(partialDir, e.Name()))
+		}
+	}
+}
+
+func newRun(dir string, c *Config) (*Run, fingerprint, error) {
+	sw, err := c.Sweep()
+	if err != nil {
+		return nil, fingerprint{}, err
+	}
+	id, err := identify(c, sw)
+	return &Run{dir: dir, config: c, sweep: sw, started: time.Now()}, id, err
+}
+
+// identify is a fingerprint of everything that decides the samples: the configuration, and the programs and
+// starts that this version of sweep makes of it.
+func identify(c *Config, sw *batch.Sweep) (id fingerprint, err error) {
+	whole := *c
+	whole.Version = ""
+	h := sha256.New()
+	h.Write(whole.Encode())
+	for _, m := range sw.Methods {
+		prog, err := batch.Compile(sw.Model, m, batch.Options{Limits: sw.Limits, Split: sw.Split})
+		if err != nil {
+			return id, err
+		}
+		fmt.Fprintf(h, "%v %v\n", prog.Slots, prog.Results)
+		for _, f := range []*program.Func{prog.Setup, prog.Step, prog.Update} {
+			describe(h, f)
+		}
+	}
+	n := min(64, sw.Starts.Len())
+	x := make([][]float64, sw.Model.Problem().N())
+	for i := range x {
+		x[i] = make([]float64, n)
+	}
+	for _, first := range []int{0, sw.Starts.Len() - n} {
+		if err := sw.Starts.Fill(first, x); err != nil {
+			return id, err
+		}
+		for _, col := range x {
+			for _, v := range col {
+				fmt.Fprintf(h, "%x ", math.Float64bits(v))
+			}
+		}
+	}
+	h.Sum(id[:0])
+	return id, nil
+}
+
+func describe(h hash.Hash, f *program.Func) {
+	if f != nil {
+		fmt.Fprintf(h, "%v %v %v %v %v %v %v\n", f.In, f.Instrs, f.Out, f.Loops, f.Affines, f.Arrays, f.Tables)
+	}
+}
+
+// Config is the sweep's configuration.
+func (r *Run) Config() *Config { return r.config }
+
+// Dir is the folder.
+func (r *Run) Dir() string { return r.dir }
+
+// Sweep is what Do runs. Engine must be set, Threads and Progress may be; leave the rest alone.
+func (r *Run) Sweep() *batch.Sweep { return r.sweep }
+
+// Dropped is the number of bytes at the end of the journal that were not whole records.
+func (r *Run) Dropped() int64 {
+	if r.journal == nil {
+		return 0
+	}
+	return r.journal.dropped
+}
+
+func (r *Run) path(elem ...string) string { return filepath.Join(append([]string{r.dir}, elem...)...) }
+
+func (r *Run) chunks() int64 { return chunks(r.sweep) }
+
+// chunks is the number of chunks of one method.
+func chunks(sw *batch.Sweep) int64 {
+	return (int64(sw.Starts.Len())*int64(sw.Grid.Len()) + batch.ChunkSize - 1) / batch.ChunkSize
+}
+
+// owns deals the chunks out to shards in turn: methods differ in their cost, neighbours do not.
+func (s Shard) owns(chunks int64) func(method, chunk int) bool {
+	return func(method, chunk int) bool {
+		return (int64(method)*chunks+int64(chunk))%int64(s.Count) == int64(s.Index-1)
+	}
+}
+
+// Do runs what is left of the sweep and writes the folder's files. When ctx ends first it keeps the samples that
+// are finished, writes the files for them, and returns the cells that are complete with the context's error. The
+// Report of a shard has no cells.
+func (r *Run) Do(ctx context.Context) (*batch.Report, error) {
+	rep, err := r.do(ctx)
+	var closing error
+	if r.journal != nil {
+		closing = r.journal.close()
+	}
+	for _, s := range r.sources {
+		s.close()
+	}
+	if err == nil {
+		err = closing
+	}
+	switch {
+	case r.sources != nil && err != nil:
+		// A merge takes no time worth keeping; its folder was made for it.
+		os.RemoveAll(r.path(partialDir))
+		os.Remove(r.path(configFile))
+		os.Remove(r.dir)
+	case err == nil && r.config.Shard == (Shard{}):
+		err = os.RemoveAll(r.path(partialDir))
+	}
+	return rep, err
+}
+
+func (r *Run) do(ctx context.Context) (*batch.Report, error) {
+	sw := r.sweep
+	var log runLog
+	log.begin(r)
+	if r.config.Shard != (Shard{}) {
+		sw.Own = r.config.Shard.owns(r.chunks())
+	}
+	label := batch.Labels(sw.Methods)
+	labels := make([]string, len(sw.Methods))
+	for i, m := range sw.Methods {
+		labels[i] = label(m)
+	}
+
+	var samples *sampleWriter
+	if sw.Own == nil {
+		var err error
+		if samples, err = newSamples(r.dir, r.path(partialDir), sw, labels); err != nil {
+			return nil, err
+		}
+		defer samples.drop() // nothing is left to drop once it is finished
+		sw.Sink = func(c *batch.Chunk) error {
+			log.count(c)
+			return samples.add(c)
+		}
+	} else {
+		sw.Sink = func(c *batch.Chunk) error {
+			log.count(c)
+			return nil
+		}
+	}
+	if r.journal != nil {
+		sw.Load, sw.Save = r.journal.load, r.journal.save
+		if samples != nil {
+			// So that the disk has little left to do when an interrupted sweep must end at once.
+			r.journal.mu.Lock()
+			r.journal.also = samples.sync
+			r.journal.mu.Unlock()
+		}
+	} else {
+		sw.Load = r.fromSources
+	}
+
+	rep, err := sw.Run(ctx)
+	interrupted := err != nil && ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded))
+	switch {
+	case err != nil && (!interrupted || r.sources != nil):
+		return rep, err
+	case sw.Own != nil:
+		if werr := r.finishRun(&log, rep, labels, interrupted); werr != nil {
+			return rep, werr
+		}
+		return rep, err
+	case interrupted && samples.rows < r.rows:
+		// Interrupted again before it came to where it was: the files that are there hold more.
+		return rep, err
+	}
+	if werr := r.writeAll(ctx, samples, rep, labels, &log, interrupted); werr != nil {
+		return rep, werr
+	}
+	return rep, err
+}
+
+// fromSources is the Load of a merge.
+func (r *Run) fromSources(c *batch.Chunk) (int, error) {
+	k := (int64(c.Method)*r.chunks() + int64(c.Index)) % int64(len(r.sources))
+	n, err := r.sources[k].load(c)
+	if err == nil && n < c.Batch.N {
+		err = fmt.Errorf("results: %s: chunk %d of method %d has changed while it was read", r.sources[k].path, c.Index, c.Method)
+	}
+	return n, err
+}
+
+func (r *Run) writeAll(ctx context.Context, samples *sampleWriter, rep *batch.Report, labels []string, log *runLog, interrupted bool) error {
+	sw := r.sweep
+	rows := samples.rows
+	if interrupted {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), lastTrace)
+		defer cancel()
+	}
+	if err := r.writePaths(ctx, labels, interrupted, rows); err != nil {
+		return err
+	}
+	if err := samples.finish(); err != nil {
+		return err
+	}
+	label := batch.Labels(sw.Methods)
+	if err := r.write(csvFile, func(w io.Writer) error { return writeCSV(w, label, rep) }); err != nil {
+		return err
+	}
+	if err := r.finishRun(log, rep, labels, interrupted); err != nil {
+		return err
+	}
+	s := &summary{Problem: sw.Model.Problem().Name, Complete: !interrupted, Done: rows, Reference: map[string]float64{},
+		Samples: int64(len(sw.Methods)) * int64(sw.Grid.Len()) * int64(sw.Starts.Len())}
+	for i, v := range sw.Grid.At(rep.Reference) {
+		s.Reference[sw.Grid[i].Name] = v
+	}
+	if err := r.write(jsonFile, func(w io.Writer) error { return writeJSON(w, s, label, rep) }); err != nil {
+		return err
+	}
+	return syncDir(r.dir)
+}
+
+// write puts one file in its place, whole.
+func (r *Run) write(name string, fill func(io.Writer) error) error {
+	f, err := newPending(r.path(name), r.path(partialDir))
+	if err != nil {
+		return fmt.Errorf("results: %w", err)
+	}
+	defer f.Cleanup()
+	if err = fill(f); err == nil {
+		err = f.CloseAtomicallyReplace()
+	}
+	if err != nil {
+		return fmt.Errorf("results: %w", err)
+	}
+	return nil
+}
+
+// syncDir makes the names in a folder last.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err == nil {
+		err = errors.Join(d.Sync(), d.Close())
+	}
+	if err != nil {
+		return fmt.Errorf("results: %w", err)
+	}
+	return nil
+}
+
+// pathPoints are the grid points whose paths are kept.
+func pathPoints(g batch.Grid, reference int) []int {
+	n := g.Len()
+	keep := []int{reference}
+	for i := range min(n, PathPoints-1) {
+		if n < PathPoints {
+			keep = append(keep, i)
+		} else {
+			keep = append(keep, int(int64(i)*int64(n-1)/(PathPoints-2)))
+		}
+	}
+	slices.Sort(keep)
+	return slices.Compact(keep)
+}
+
+// writePaths writes paths.parquet; an interrupted sweep keeps what it can trace, of samples that are finished.
+func (r *Run) writePaths(ctx context.Context, labels []string, interrupted bool, done int64) error {
+	sw := r.sweep
+	p := sw.Model.Problem()
+	f, err := newParquet(r.path(pathsFile), r.path(partialDir), pathColumns(paramNames(sw), p.N(), p.M()))
+	if err != nil {
+		return err
+	}
+	reference := map[string]float64{}
+	for _, q := range p.Params {
+		reference[q.Name] = q.Default
+	}
+	traced := *sw
+	if perMethod := int64(sw.Grid.Len()) * int64(sw.Starts.Len()); interrupted {
+		traced.Methods = sw.Methods[:min(int64(len(sw.Methods)), done/perMethod)]
+	}
+	if len(traced.Methods) > 0 {
+		err = traced.TracePart(ctx, pathPoints(sw.Grid, sw.Grid.Reference(reference)), PathStarts, PathRows+1, func(method int, path *batch.Path) error {
+			return f.path(labels[method], path)
+		})
+	}
+	if err != nil && !(interrupted && errors.Is(err, context.DeadlineExceeded)) {
+		f.drop()
+		return err
+	}
+	return f.finish()
+}
+
+// path writes one path.
+func (f *parquetFile) path(label string, p *batch.Path) error {
+	n := len(p.X)
+	var err error
+	do := func(e error) {
+		if err == nil {
+			err = e
+		}
+	}
+	fixed := make([]float64, n)
+	column := func(at func(k int) float64) {
+		for k := range fixed {
+			fixed[k] = at(k)
+		}
+		do(f.floats(fixed))
+	}
+	do(f.strings(n, func(int) string { return label }))
+	for _, v := range p.Params {
+		column(func(int) float64 { return v })
+	}
+	do(f.integers(n, func(int) int64 { return int64(p.Start) }))
+	do(f.integers(n, func(k int) int64 { return int64(k) }))
+	for _, rows := range [][][]float64{p.X, p.Y} {
+		for i := range rows[0] {
+			column(func(k int) float64 { return rows[k][i] })
+		}
+	}
+	do(f.floats(p.Loss))
+	do(f.strings(n, func(int) string { return p.Status.String() }))
+	do(f.end(n))
+	return err
+}
+
+// runLog is run.json: how the samples were made. It is the one file that another run of the same configuration does not reproduce.
+type runLog struct {
+	Runs []runEntry `json:"runs"`
+}
+
+type runEntry struct {
+	Version     string             `json:"version"`
+	Go          string             `json:"go"`
+	Platform    string             `json:"platform"`
+	Host        string             `json:"host"`
+	Processors  int                `json:"processors"`
+	Engine      string             `json:"engine"`
+	Threads     int                `json:"threads"` // 0: one a processor
+	Started     time.Time          `json:"started"`
+	Seconds     float64            `json:"seconds"`
+	Interrupted bool               `json:"interrupted"`
+	Run         int64              `json:"samples_run"`
+	Loaded      int64              `json:"samples_loaded"`
+	CPUSeconds  map[string]float64 `json:"processor_seconds"` // by method
+	byMethod    []float64
+}
+
+// begin takes over the entries of earlier runs.
+func (l *runLog) begin(r *Run) {
+	if data, err := os.ReadFile(r.path(runFile)); err == nil {
+		if json.Unmarshal(data, l) != nil {
+			l.Runs = nil // information only, and not worth a failed sweep
+		}
+	}
+	host, _ := os.Hostname()
+	l.Runs = append(l.Runs, runEntry{Version: version.String(), Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
+		Host: host, Processors: runtime.NumCPU(), Engine: r.sweep.Engine.Name(), Threads: r.sweep.Threads, Started: r.started.UTC().Truncate(time.Second),
+		CPUSeconds: map[string]float64{}, byMethod: make([]float64, len(r.sweep.Methods))})
+}
+
+func (l *runLog) count(c *batch.Chunk) {
+	e := &l.Runs[len(l.Runs)-1]
+	e.Loaded += int64(c.Loaded)
+	e.Run += int64(c.Batch.N - c.Loaded)
+	e.byMethod[c.Method] += c.Seconds
+}
+
+func (r *Run) finishRun(l *runLog, rep *batch.Report, labels []string, interrupted bool) error {
+	e := &l.Runs[len(l.Runs)-1]
+	e.Interrupted = interrupted
+	e.Seconds = time.Since(r.started).Seconds()
+	for i, s := range e.byMethod {
+		e.CPUSeconds[labels[i]] += s
+	}
+	text, err := json.MarshalIndent(l, "", "  ")
+	if err != nil {
+		return err
+	}
+	return r.write(runFile, func(w io.Writer) error { _, err := io.Copy(w, bytes.NewReader(append(text, '\n'))); return err })
+}
