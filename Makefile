@@ -7,7 +7,8 @@ export CGO_ENABLED = 0
 
 # make test-report  opens report.html in headless Chromium (node and npm are needed)
 # make docs-images  draws the pictures of the documentation
-.PHONY: test-report docs-images
+# make docs         rewrites the parts of docs/ that tables in the code determine
+.PHONY: test-report docs-images docs
 .PHONY: run build test test-python fuzz bench bench-quick accuracy clean
 
 run: build
@@ -57,6 +58,9 @@ test-report: build
 
 docs-images: build
 	docs/images/draw.sh
+
+docs:
+	$(GO) run -tags $(TAGS) ./internal/docs
 
 clean:
 	rm -rf bin

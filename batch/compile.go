@@ -235,6 +235,9 @@ func (c *compiler) step(prog *program.Program, split bool) (*program.Func, []*Va
 	newIteration := b.IAdd(iteration, one(acc))
 	newEvaluations := b.IAdd(evaluations, b.I(1))
 	g := s.norm(s.Grad)
+	if c.o.GTol > 0 { // a gradient whose square overflows or vanishes would pass the test below
+		g = s.wideNorm(s.Grad)
+	}
 	newGnorm0 := b.Select(s.First, g, gnorm0)
 
 	var dist Value

@@ -85,7 +85,7 @@ func ParseRange(s string) ([]float64, error) {
 		}
 		count = c
 	} else {
-		count = 1 + int(math.Round(pointsPerDecade*math.Log10(hi/lo)))
+		count = 1 + int(math.Round(pointsPerDecade*(math.Log10(hi)-math.Log10(lo)))) // hi/lo may overflow
 		if lo < hi {
 			count = max(count, 2)
 		}

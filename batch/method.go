@@ -2,7 +2,9 @@ package batch
 
 import (
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -171,6 +173,29 @@ func (sp Spec) Resolve(p *problem.Problem) (Spec, error) {
 		}
 	}
 	return Spec{sp.Method, set}, nil
+}
+
+// CheckSettings looks at a problem file's settings of methods ([method.NAME]), which package problem cannot judge.
+// Errors are names of methods that are neither built in nor among own, and settings that their method refuses.
+func CheckSettings(p *problem.Problem, own ...*Method) error {
+	known := map[string]*Method{}
+	var names []string
+	for _, m := range slices.Concat(table, own) {
+		known[m.Name] = m
+		names = append(names, m.Name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.Methods)) {
+		m := known[name]
+		if m == nil {
+			return fmt.Errorf("batch: problem %s: [method.%s]: unknown method %q%s; the methods are %s", p.Name, name, name, nearest.Hint(name, names), strings.Join(names, ", "))
+		}
+		for _, k := range slices.Sorted(maps.Keys(p.Methods[name])) {
+			if err := m.check(k, p.Methods[name][k]); err != nil {
+				return fmt.Errorf("batch: problem %s: [method.%s]: %s", p.Name, name, strings.TrimPrefix(err.Error(), "batch: "))
+			}
+		}
+	}
+	return nil
 }
 
 // String is the spec as ParseMethods reads it, settings sorted.

@@ -1,8 +1,6 @@
 package batch
 
 import (
-	"errors"
-
 	"invar/graph"
 	"invar/problem"
 	"invar/program"
@@ -21,7 +19,7 @@ const usualStarts = 1000
 // settings, and a method that cannot serve the problem.
 func New(p *problem.Problem, engine program.Engine, methods ...string) (*Sweep, error) {
 	if engine == nil {
-		return nil, errors.New("batch: no engine; cpu.Auto gives one")
+		return nil, errNoEngine
 	}
 	m, err := graph.New(p)
 	if err != nil {

@@ -27,9 +27,6 @@ func (sw *Sweep) Trace(ctx context.Context) ([]Path, error) {
 	if err := sw.Check(); err != nil {
 		return nil, err
 	}
-	if err := sw.draw(); err != nil {
-		return nil, err
-	}
 	p := sw.Model.Problem()
 	n, m, starts := p.N(), p.M(), sw.Starts.Len()
 	if total := float64(len(sw.Methods)) * float64(sw.Grid.Len()) * float64(starts) * float64(sw.Limits.Iterations+1) * float64(n+m+1); total > MaxTraced {
@@ -51,7 +48,10 @@ func (sw *Sweep) Trace(ctx context.Context) ([]Path, error) {
 // given grid points, their first rows iterates only. The order is that of Trace.
 // Yield may keep the path. Memory is for one grid point at a time.
 func (sw *Sweep) TracePart(ctx context.Context, points []int, starts, rows int, yield func(method int, p *Path) error) error {
-	if err := sw.Check(); err != nil {
+	if err := sw.ready(); err != nil {
+		return err
+	}
+	if err := sw.draw(); err != nil {
 		return err
 	}
 	p := sw.Model.Problem()

@@ -137,6 +137,13 @@ func TestNewRefuses(t *testing.T) {
 	if _, err := sw.Run(context.Background()); err == nil {
 		t.Error("no methods are run")
 	}
+	sw.Methods, sw.Engine = specs(t, "gd"), nil
+	if _, err := sw.Run(context.Background()); err == nil {
+		t.Error("no engine is run")
+	}
+	if _, err := sw.Trace(context.Background()); err == nil {
+		t.Error("no engine is traced")
+	}
 	if _, err := batch.Draw(p, "unifrom", 1, 10); err == nil {
 		t.Error("an unknown sampler is taken")
 	}

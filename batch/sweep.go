@@ -8,6 +8,7 @@ package batch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"sync"
@@ -127,7 +128,7 @@ type Report struct {
 // MaxSamples bounds a sweep.
 const MaxSamples = int64(1) << 40
 
-// Check reports what is wrong with a sweep before anything runs.
+// Check reports what is wrong with a sweep before anything runs. An engine may still be missing.
 func (sw *Sweep) Check() error {
 	p := sw.Model.Problem()
 	if len(sw.Methods) == 0 {
@@ -155,6 +156,13 @@ func (sw *Sweep) Check() error {
 	if sw.Starts == nil || sw.Starts.Len() < 1 {
 		return fmt.Errorf("batch: no starts; at least one is needed")
 	}
+	if points, ok := sw.Starts.(Points); ok {
+		for i, x := range points {
+			if len(x) != p.N() {
+				return fmt.Errorf("batch: start %d has %d numbers; problem %s has %d inputs", i, len(x), p.Name, p.N())
+			}
+		}
+	}
 	size := 1.0 // a float64, for a product of many axes overflows an integer
 	for _, a := range sw.Grid {
 		size *= float64(len(a.Values))
@@ -162,21 +170,39 @@ func (sw *Sweep) Check() error {
 	if n, cells := sw.Starts.Len(), len(sw.Methods); size*float64(n)*float64(cells) > float64(MaxSamples) {
 		return fmt.Errorf("batch: %.10g grid points x %d starts x %d methods are %.3g samples; at most %d are allowed", size, n, cells, size*float64(n)*float64(cells), MaxSamples)
 	}
-	for _, m := range sw.Methods {
+	own := make([]*Method, len(sw.Methods))
+	twice := map[string]bool{}
+	for i, m := range sw.Methods {
+		own[i] = m.Method
 		if err := m.Method.Supports(p); err != nil {
 			return err
 		}
-		if _, err := m.Resolve(p); err != nil {
+		r, err := m.Resolve(p)
+		if err != nil {
 			return err
 		}
+		if twice[r.String()] { // results tell methods apart by this
+			return fmt.Errorf("batch: method %s is given twice; each method with its settings once is allowed", r)
+		}
+		twice[r.String()] = true
 	}
-	return nil
+	return CheckSettings(p, own...)
 }
+
+// ready is Check for a sweep that is to be run now.
+func (sw *Sweep) ready() error {
+	if sw.Engine == nil {
+		return errNoEngine
+	}
+	return sw.Check()
+}
+
+var errNoEngine = errors.New("batch: no engine; cpu.Auto gives one")
 
 // Run answers. When ctx ends first it returns the cells that were complete, with
 // the context's error.
 func (sw *Sweep) Run(ctx context.Context) (*Report, error) {
-	if err := sw.Check(); err != nil {
+	if err := sw.ready(); err != nil {
 		return nil, err
 	}
 	if err := sw.draw(); err != nil {
@@ -318,7 +344,7 @@ func (sw *Sweep) run(ctx context.Context, exe program.Executable, c *Chunk, p *p
 type pieces struct{ n atomic.Int64 }
 
 const (
-	firstPiece   = 256
+	firstPiece   = 16
 	pieceSeconds = 0.5
 )
 

@@ -3,38 +3,53 @@
 package cpu
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"math"
 	"math/rand/v2"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
+	"runtime/pprof"
+	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
+	"invar/cpu/internal/amd64"
 	"invar/cpu/internal/amd64/disasm"
 	"invar/program"
 	"invar/program/progtest"
 )
 
-// natives lists the instruction sets of this machine and the shapes of strips to try.
-func natives(t testing.TB) (all []isaShape) {
+// variant is one way to compile a program.
+type variant struct {
+	isa *isa
+	emitOptions
+}
+
+func (s variant) String() string { return fmt.Sprintf("%s x%d", s.isa.name, s.vectors) }
+
+// variants lists the instruction sets of this machine with all shapes of strips.
+func variants(t testing.TB) (all []variant) {
 	s, err := sets()
 	if err != nil {
 		t.Fatalf("these tests need a processor with AVX2: %v", err)
 	}
 	for _, isa := range s {
-		for v := 1; v <= 4; v++ {
-			all = append(all, isaShape{isa, emitOptions{vectors: v, strips: 1 + v%3}})
+		for v := 1; v <= 5 && v*6 <= isa.regs; v++ {
+			if !isa.zmm && v > 3 {
+				break
+			}
+			all = append(all, variant{isa, emitOptions{vectors: v, strips: 1 + v%3}})
 		}
 	}
 	return all
 }
 
-type isaShape struct {
-	isa *isa
-	emitOptions
-}
-
-func (s isaShape) String() string { return fmt.Sprintf("%s x%d", s.isa.name, s.vectors) }
-
-func (s isaShape) compile(t testing.TB, p *program.Program) program.Executable {
+func (s variant) compile(t testing.TB, p *program.Program) *nativeExecutable {
 	t.Helper()
 	n, err := emitProgram(p, s.isa, s.emitOptions)
 	if err != nil {
@@ -58,54 +73,588 @@ func randomBatch(r *rand.Rand, p *program.Program, n int) *program.Batch {
 	return b
 }
 
-// sameResults says where got differs from want, all NaNs being one value.
-func sameResults(p *program.Program, got, want *program.Batch) error {
+// difference runs x on the samples of want and says where it gives something
+// else, all NaNs being one value.
+func difference(x program.Executable, p *program.Program, want *program.Batch) error {
+	got := p.NewBatch(want.N)
+	got.In = want.In
+	if err := x.Run(context.Background(), got); err != nil {
+		return err
+	}
 	for k := range want.Out {
 		for s := range want.N {
 			if g, w := got.Out[k][s], want.Out[k][s]; !progtest.SameF64(g, w) {
-				return fmt.Errorf("sample %d: %s = %v, want %v", s, p.Slots[p.Results[k]].Name, g, w)
+				return fmt.Errorf("sample %d of %d: %s = %v, want %v", s, want.N, p.Slots[p.Results[k]].Name, g, w)
 			}
 		}
 	}
 	return nil
 }
 
-func TestNativeRandom(t *testing.T) {
-	shapes := natives(t)
-	for seed := range uint64(400) {
-		r := rand.New(rand.NewPCG(seed, 1))
-		p := progtest.Program(r, 1+r.IntN(4), 20+r.IntN(150))
-		if seed%2 == 0 {
-			p.Optimize()
+// The native engine is an engine like the others.
+func TestNativeEngine(t *testing.T) {
+	s, err := sets()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, isa := range s {
+		t.Run(isa.name, func(t *testing.T) { progtest.Engine(t, Native{Set: isa.name}, 60) })
+	}
+}
+
+// agree holds all variants of a random program against its definition.
+func agree(t *testing.T, seed uint64, all []variant) {
+	r := rand.New(rand.NewPCG(seed, 1))
+	p := progtest.Program(r, 1+r.IntN(4), 20+r.IntN(150))
+	if seed%2 == 0 {
+		p.Optimize()
+	}
+	want := randomBatch(r, p, 1+r.IntN(70))
+	progtest.Reference(p, want)
+	for _, v := range all {
+		if err := difference(v.compile(t, p), p, want); err != nil {
+			t.Fatalf("seed %d, %v: %v", seed, v, err)
 		}
-		want := randomBatch(r, p, 1+r.IntN(70))
-		progtest.Reference(p, want)
-		for _, s := range shapes {
-			b := p.NewBatch(want.N)
-			b.In = want.In
-			if err := s.compile(t, p).Run(context.Background(), b); err != nil {
-				t.Fatal(err)
+	}
+}
+
+// Random programs give the bits of their definition, whatever the instruction set and the
+// number of vectors in flight.
+func TestNativeRandom(t *testing.T) {
+	all := variants(t)
+	for seed := range uint64(150) {
+		agree(t, seed, all)
+	}
+}
+
+func FuzzNative(f *testing.F) {
+	all := variants(f)
+	f.Add(uint64(1000))
+	f.Fuzz(func(t *testing.T, seed uint64) { agree(t, seed, all) })
+}
+
+// Every number of samples up to several blocks, in batches that threads share too.
+func TestNativeSizes(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	p := progtest.Program(r, 2, 80)
+	const most = 600
+	want := randomBatch(r, p, most)
+	progtest.Reference(p, want)
+	cut := func(n int) *program.Batch {
+		b := &program.Batch{N: n}
+		for _, c := range want.In {
+			b.In = append(b.In, c[:n])
+		}
+		for _, c := range want.Out {
+			b.Out = append(b.Out, c[:n])
+		}
+		return b
+	}
+	for _, v := range variants(t) {
+		x := v.compile(t, p)
+		for _, threads := range []int{1, 3} {
+			x.threads = threads
+			w := x.width()
+			var sizes []int
+			for n := range 2*w*x.strips + 2 {
+				sizes = append(sizes, n)
 			}
-			if err := sameResults(p, b, want); err != nil {
-				t.Fatalf("seed %d, %v: %v", seed, s, err)
+			for _, n := range append(sizes, x.poolLen-1, x.poolLen, x.poolLen+1, most) {
+				if err := difference(x, p, cut(min(n, most))); err != nil {
+					t.Fatalf("%v, %d threads: %v", v, threads, err)
+				}
 			}
 		}
 	}
 }
 
-func TestNativeListing(t *testing.T) {
+// operation writes a function that applies op to its operands in every way that
+// the emitter tells apart: in registers, as constants, twice the same, and folded
+// into its neighbours.
+func operation(op program.Op) *program.Func {
+	b := program.NewBuilder(op.String())
+	x, y, z := b.Input("x", program.F64), b.Input("y", program.F64), b.Input("z", program.F64)
+	i, j := b.Input("i", program.I64), b.Input("j", program.I64)
+	p, q, s := b.Input("p", program.Bool), b.Input("q", program.Bool), b.Input("s", program.Bool)
+	var out []program.Value
+	add := func(v ...program.Value) { out = append(out, v...) }
+	type binary = func(x, y program.Value) program.Value
+	float := func(f binary) { add(f(x, y), f(y, x), f(x, b.F(1.5)), f(b.F(-2.5), x), f(x, x), f(b.Mul(x, y), z)) }
+	integer := func(f binary) {
+		add(f(i, j), f(j, i), f(i, b.I(5)), f(b.I(-7), j), f(i, i), f(b.IXor(i, j), j))
+	}
+	compare := func(f binary, c, d, e, k program.Value, late binary) {
+		for _, v := range []program.Value{f(c, d), f(d, c), f(c, k), f(k, c), f(c, c)} {
+			add(v, b.Not(v), b.And(v, p), b.And(q, b.Not(v)))
+		}
+		add(b.Not(f(c, e)), b.And(p, f(e, c)), b.And(b.And(q, f(d, e)), b.Not(f(e, d)))) // not used otherwise
+		u, v, w := late(c, d), late(d, e), late(e, k)                                    // in registers when they are compared
+		add(f(k, u), f(u, k), f(c, u), f(u, c), b.Or(p, b.Not(f(k, v))), b.Or(p, b.Not(f(v, k))), b.Or(q, b.Not(f(c, v))), b.Or(q, b.Not(f(v, c))),
+			b.And(p, f(k, w)), b.And(s, f(w, k)), b.And(s, b.Not(f(c, w))), b.And(p, b.Not(f(w, c))), f(u, v), b.Or(p, b.Not(f(v, w))))
+	}
+	unary := func(f func(x program.Value) program.Value) { add(f(x), f(b.Mul(x, y)), f(b.Add(z, z))) }
+	switch op {
+	case program.OpAdd:
+		float(b.Add)
+		add(b.Add(x, b.Neg(y)), b.Add(b.Neg(x), z))
+	case program.OpSub:
+		float(b.Sub)
+		add(b.Sub(x, b.Neg(z)))
+	case program.OpMul:
+		float(b.Mul)
+	case program.OpDiv:
+		float(b.Div)
+	case program.OpSqrt:
+		unary(b.Sqrt)
+	case program.OpNeg:
+		unary(b.Neg)
+	case program.OpAbs:
+		unary(b.Abs)
+	case program.OpRound:
+		unary(b.Round)
+	case program.OpFloor:
+		unary(b.Floor)
+	case program.OpTrunc:
+		unary(b.Trunc)
+	case program.OpFMA:
+		k := b.F(0.75)
+		for _, n := range []func(program.Value) program.Value{func(v program.Value) program.Value { return v }, b.Neg} {
+			for _, m := range []func(program.Value) program.Value{func(v program.Value) program.Value { return v }, b.Neg} {
+				u := b.Mul(x, b.F(1.25))
+				add(b.FMA(n(x), y, m(z)), b.FMA(n(u), y, m(z)), b.FMA(x, n(b.Sub(y, z)), m(x)), b.FMA(n(x), x, m(x)), b.FMA(n(x), k, m(y)),
+					b.FMA(n(x), y, m(k)), b.FMA(n(k), y, m(b.Add(x, y))), b.FMA(n(x), x, m(b.Div(y, z))))
+			}
+		}
+	case program.OpLt:
+		compare(b.Lt, x, y, z, b.F(1), b.Mul)
+	case program.OpLe:
+		compare(b.Le, x, y, z, b.F(1), b.Mul)
+	case program.OpEq:
+		compare(b.Eq, x, y, z, b.F(1), b.Mul)
+	case program.OpILt:
+		compare(b.ILt, i, j, b.ISub(i, j), b.I(3), b.IXor)
+	case program.OpIEq:
+		compare(b.IEq, i, j, b.ISub(i, j), b.I(3), b.IXor)
+	case program.OpAnd:
+		add(b.And(p, q), b.And(b.Not(p), q), b.And(q, b.Not(b.Or(p, s))), b.And(b.Not(q), b.Not(s)))
+	case program.OpOr:
+		add(b.Or(p, q), b.Or(b.Not(p), s))
+	case program.OpNot:
+		add(b.Or(b.Not(p), q), b.Or(s, b.Not(b.Or(p, q)))) // a Select or And would take it in
+	case program.OpSelect:
+		add(b.Select(p, x, y), b.Select(q, x, b.F(2)), b.Select(p, b.F(3), x), b.Select(p, q, s), b.Select(q, p, s), b.Select(b.Lt(x, y), i, j), b.Select(s, b.B(true), q))
+	case program.OpIAdd:
+		integer(b.IAdd)
+	case program.OpISub:
+		integer(b.ISub)
+	case program.OpMulU32:
+		integer(b.MulU32)
+	case program.OpIAnd:
+		integer(b.IAnd)
+	case program.OpIOr:
+		integer(b.IOr)
+	case program.OpIXor:
+		integer(b.IXor)
+	case program.OpShl:
+		integer(b.Shl)
+	case program.OpShr:
+		integer(b.Shr)
+	case program.OpTable:
+		var t [8]float64
+		for k := range t {
+			t[k] = float64(k * k)
+		}
+		id := b.NewTable(t[:])
+		add(b.Table(id, i), b.Table(id, b.IAdd(i, j)))
+	default:
+		panic("no function for " + op.String())
+	}
+	return b.Finish(out...)
+}
+
+// operations is a program for op with its results on special and random numbers.
+func operations(op program.Op) (*program.Program, *program.Batch) {
+	p := progtest.Wrap(operation(op))
+	r := rand.New(rand.NewPCG(uint64(op), 5))
+	n := len(progtest.Special)
+	b := randomBatch(r, p, n*n)
+	for s := range b.N {
+		b.In[0][s], b.In[1][s] = progtest.Special[s/n], progtest.Special[s%n]
+		for k, t := range []program.Type{program.I64, program.I64, program.Bool, program.Bool, program.Bool} {
+			v := math.Float64frombits(progtest.Bits(r, t)) // what Wrap takes for an I64
+			if t == program.Bool {
+				v = float64(r.IntN(2))
+			}
+			b.In[3+k][s] = v
+		}
+	}
+	progtest.Reference(p, b)
+	return p, b
+}
+
+func TestNativeOperations(t *testing.T) {
+	for k := range rows {
+		p, want := operations(rows[k].op)
+		for _, v := range variants(t) {
+			if err := difference(v.compile(t, p), p, want); err != nil {
+				t.Errorf("%v, %v: %v", rows[k].op, v, err)
+			}
+		}
+	}
+}
+
+// mutations lists ways to spoil a row's instruction.
+func mutations(r *row, f *form) map[string]func() {
+	m := map[string]func(){}
+	other := func(name string, in amd64.Insn) { m["as "+name] = func() { f.Insn = in } }
+	switch r.shape {
+	case shBinary, shCommute, shLogic:
+		for k := range rows {
+			o := &rows[k]
+			g := &o.zmm
+			if f == &r.ymm {
+				g = &o.ymm
+			}
+			if o.op != r.op && (o.shape == r.shape || o.shape == shBinary && r.shape == shCommute || o.shape == shCommute && r.shape == shBinary) && g.Name != "" {
+				other(g.Name, g.Insn)
+			}
+		}
+		if r.shape == shBinary {
+			m["operands exchanged"] = func() { r.shape = shCommute }
+		}
+		if f.not.Name != "" {
+			m["negated operand"] = func() { f.Insn = f.not }
+			m["no negated operand"] = func() { f.not = f.Insn }
+		}
+	case shUnary:
+		if f.Imm >= 0 {
+			for mode := range int16(4) {
+				if 8|mode != f.Imm {
+					m[fmt.Sprintf("rounding mode %d", mode)] = func() { f.Imm = 8 | mode }
+				}
+			}
+			break
+		}
+		other("a move", amd64.Insn{Name: "vmovapd", PP: f.PP, Map: f.Map, W: f.W, Op: 0x28, Imm: -1})
+	case shConst, shNot:
+		if r.with != 0 && (r.shape == shConst || f == &r.ymm) {
+			m["another constant"] = func() { r.with ^= 1<<63 | 1<<40 }
+		}
+		if r.shape == shNot && f == &r.zmm {
+			other("a copy", amd64.Insn{Name: "kmovb", PP: f.PP, Map: f.Map, W: f.W, Op: 0x90, Imm: -1})
+		}
+		if r.shape == shConst {
+			m["as or"] = func() { f.Op = 0x56 }
+		}
+	case shFMA:
+		m["the addend's sign"] = func() { f.Insn = f.not }
+		m["the product's sign"] = func() { f.Insn = f.swap }
+		m["fnmadd for fmadd"] = func() { f.swap = f.Insn }
+		m["fmsub for fmadd"] = func() { f.not = f.Insn }
+		m["fnmsub for fmsub"] = func() { f.notSwap = f.not }
+		m["order of operands"] = func() { fmaOrders["213"], fmaOrders["132"] = 0x20, 0x10 }
+	case shCompare:
+		if f.Name != "" && f.Imm >= 0 {
+			for p := range int16(8) {
+				if p != f.Imm%8 && !(f.W == 1 && f.Map == amd64.M0F3A && p == f.Imm) {
+					m[fmt.Sprintf("predicate %d", p)] = func() { f.Imm = p }
+				}
+			}
+		}
+		for name, in := range map[string]*amd64.Insn{"exchanged": &f.swap, "negated": &f.not, "both": &f.notSwap} {
+			if in.Name == "" || in.Imm < 0 {
+				continue
+			}
+			m[name+" ones with the wrong predicate"] = func() { in.Imm ^= 4 }
+		}
+		if f.swap.Name != "" && f.swap.Imm < 0 {
+			m["exchanged ones as another comparison"] = func() { f.swap.Op ^= 0x37 ^ 0x29 }
+		}
+	case shBlend:
+		if f == &r.zmm {
+			other("vminpd", f64("vminpd", w1, 0x5d).Insn)
+		} else {
+			other("vpalignr", insn("vpalignr", amd64.P66, amd64.M0F3A, w0, 0x0f))
+		}
+	case shGather:
+		m["32-bit indices"] = func() { f.Op = 0x92 }
+	}
+	return m
+}
+
+// Whatever is spoilt in the emitter's table, row by row, shows.
+func TestNativeMutations(t *testing.T) {
+	all, err := sets()
+	if err != nil {
+		t.Fatal(err)
+	}
+	count := 0
+	for k := range rows {
+		r := &rows[k]
+		p, want := operations(r.op)
+		for _, isa := range all {
+			f := &r.zmm
+			if !isa.zmm {
+				f = &r.ymm
+			}
+			good := *r
+			names := mutations(r, f)
+			if len(names) == 0 {
+				t.Errorf("%v: nothing to spoil", r.op)
+			}
+			for name, spoil := range names {
+				spoil()
+				caught := false
+				for v := 1; v <= 2 && !caught; v++ {
+					caught = difference(variant{isa, emitOptions{vectors: v, strips: 2}}.compile(t, p), p, want) != nil
+				}
+				if !caught {
+					t.Errorf("%v on %s: %s does not show", r.op, isa.name, name)
+				}
+				*r = good
+				fmaOrders["213"], fmaOrders["132"] = 0x10, 0x20
+				count++
+			}
+		}
+	}
+	if count < 150 {
+		t.Errorf("%d mutations, want more", count)
+	}
+}
+
+// objdump, which every platform's continuous integration installs, is required
+// there and used here where it is.
+func disassembler(t *testing.T) string {
 	tool := disasm.Tool()
-	for seed := range uint64(40) {
+	if tool == "" && os.Getenv("CI") != "" {
+		t.Fatal("GNU objdump is missing: install binutils")
+	}
+	return tool
+}
+
+// A disassembler reads in the code what the emitter meant to write.
+func TestNativeListing(t *testing.T) {
+	tool := disassembler(t)
+	lines := 0
+	for seed := range uint64(16) {
 		r := rand.New(rand.NewPCG(seed, 2))
-		p := progtest.Program(r, 1+r.IntN(4), 300)
+		p := progtest.Program(r, 1+r.IntN(4), 400)
 		for _, isa := range []*isa{&avx512, &avx2} {
-			n, err := emitProgram(p, isa, emitOptions{vectors: 1 + r.IntN(2), list: true})
+			n, err := emitProgram(p, isa, emitOptions{vectors: 1 + r.IntN(3), list: true})
 			if err != nil {
 				t.Fatal(err)
+			}
+			lines += len(n.text)
+			if tool == "" {
+				continue
 			}
 			if err := disasm.Compare(tool, n.code, n.text); err != nil {
 				t.Fatalf("seed %d, %s: %v", seed, isa.name, err)
 			}
 		}
+	}
+	if lines < 10000 {
+		t.Errorf("%d instructions, want more", lines)
+	}
+}
+
+// forever is a program whose samples take the given number of steps of some work.
+func forever(steps float64, work int) (*program.Program, *program.Batch) {
+	b := program.NewBuilder("step")
+	x, n, limit, _ := b.Input("x", program.F64), b.Input("iteration", program.I64), b.Input("limit", program.F64), b.Input("status", program.I64)
+	y := x
+	for range work {
+		y = b.FMA(y, b.F(0.999), b.F(0.25))
+	}
+	next := b.IAdd(n, b.I(1))
+	p := &program.Program{
+		Name: "forever", In: []string{"x", "limit"}, Status: 3, Iteration: 1, Results: []int{0, 1, 3},
+		Slots: []program.Slot{{Name: "x", Type: program.F64}, {Name: "iteration", Type: program.I64}, {Name: "limit", Type: program.F64, Fixed: true}, {Name: "status", Type: program.I64}},
+		Step:  b.Finish(y, next, b.Select(b.Lt(b.ToFloat(next), limit), b.I(0), b.I(1))),
+	}
+	b = program.NewBuilder("setup")
+	x = b.Input("x", program.F64)
+	p.Setup = b.Finish(x, b.I(0), b.Input("limit", program.F64), b.I(0))
+	batch := p.NewBatch(500)
+	for s := range batch.N {
+		batch.In[0][s], batch.In[1][s] = float64(s), steps
+	}
+	return p, batch
+}
+
+// Garbage collection, profiling and preemption find nothing that disturbs them in
+// native code, and nothing in it is disturbed: the results stay the same. Run it
+// with the race detector too.
+func TestNativeUnderCollection(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(1))
+	var profile bytes.Buffer
+	if err := pprof.StartCPUProfile(&profile); err != nil {
+		t.Fatal(err)
+	}
+	defer pprof.StopCPUProfile()
+	var stop atomic.Bool
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		var keep [][]byte
+		for !stop.Load() {
+			keep = append(keep[:len(keep)%64], make([]byte, 1<<12))
+			runtime.GC()
+		}
+	}()
+	r := rand.New(rand.NewPCG(7, 8))
+	p := progtest.Program(r, 3, 200)
+	want := randomBatch(r, p, 3000)
+	progtest.Reference(p, want)
+	long, longBatch := forever(20000, 20)
+	for _, v := range variants(t) {
+		x := v.compile(t, p)
+		x.threads = 4
+		y := v.compile(t, long)
+		y.threads = 2
+		for range 3 {
+			if err := difference(x, p, want); err != nil {
+				t.Fatalf("%v: %v", v, err)
+			}
+		}
+		if err := y.Run(context.Background(), longBatch); err != nil {
+			t.Fatal(err)
+		}
+		for s, n := range longBatch.Out[1] {
+			if n != 20000 {
+				t.Fatalf("%v: sample %d took %v steps, want 20000", v, s, n)
+			}
+		}
+	}
+	stop.Store(true)
+	<-done
+}
+
+// A call into native code is short: the world stops when asked to, and an ending context ends
+// a run that would last for hours.
+func TestNativeStops(t *testing.T) {
+	p, b := forever(1e15, 300)
+	x, err := Native{}.Compile(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error)
+	go func() { ended <- x.Run(ctx, b) }()
+	time.Sleep(20 * time.Millisecond)
+	before := stops()
+	for range 20 {
+		runtime.GC()
+	}
+	after := stops()
+	start := time.Now()
+	cancel()
+	if err := <-ended; err != context.Canceled {
+		t.Fatalf("error %v, want context.Canceled", err)
+	}
+	cancelled := time.Since(start)
+	count := uint64(0)
+	var half, most float64 // upper ends of the histogram's buckets
+	for i := range after.Counts {
+		after.Counts[i] -= before.Counts[i]
+		count += after.Counts[i]
+	}
+	sum := uint64(0)
+	for i, n := range after.Counts {
+		if n > 0 {
+			most = after.Buckets[i+1]
+			if 2*sum < count {
+				half = most
+			}
+			sum += n
+		}
+	}
+	t.Logf("%d stops of the world: half of them within %.3g s, the longest within %.3g s; cancelled after %v", count, half, most, cancelled)
+	// Where other programs keep the cores busy single stops take long; without bounds on the calls all would.
+	if count < 20 || !(half < 0.02) {
+		t.Errorf("%d stops, half of them longer than %v s", count, half)
+	}
+	if cancelled > 2*time.Second {
+		t.Errorf("cancelled after %v", cancelled)
+	}
+}
+
+// stops is how long it took to bring all threads to a stop for garbage collection.
+func stops() metrics.Float64Histogram {
+	s := []metrics.Sample{{Name: "/sched/pauses/stopping/gc:seconds"}}
+	metrics.Read(s)
+	h := s[0].Value.Float64Histogram()
+	return metrics.Float64Histogram{Counts: append([]uint64(nil), h.Counts...), Buckets: h.Buckets}
+}
+
+// A program with too long a step runs all the same, where it can be stopped.
+func TestNativeLeavesLongSteps(t *testing.T) {
+	b := program.NewBuilder("step")
+	x, _, n := b.Input("x", program.F64), b.Input("status", program.I64), b.Input("iteration", program.I64)
+	loop := func(k int, v program.Value, body func(program.Value) program.Value) program.Value {
+		return b.Loop(program.At(0), program.At(k), []program.Value{v}, func(_ program.Affine, c []program.Value) []program.Value {
+			return []program.Value{body(c[0])}
+		})[0]
+	}
+	y := loop(10000, x, func(v program.Value) program.Value {
+		return loop(10000, v, func(v program.Value) program.Value { return b.Add(v, b.F(1)) })
+	})
+	p := &program.Program{
+		Name: "long", In: []string{"x"}, Status: 1, Iteration: 2, Results: []int{0},
+		Slots: []program.Slot{{Name: "x", Type: program.F64}, {Name: "status", Type: program.I64}, {Name: "iteration", Type: program.I64}},
+		Step:  b.Finish(y, b.Select(b.Lt(y, b.F(1)), b.I(0), b.I(1)), n),
+	}
+	b = program.NewBuilder("setup")
+	x = b.Input("x", program.F64)
+	p.Setup = b.Finish(x, b.I(0), b.I(0))
+	if _, err := emitProgram(p, &avx512, emitOptions{}); err == nil {
+		t.Error("code for a step of 1e8 operations was written")
+	}
+	e, err := Native{}.Compile(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := e.(*executable); !ok {
+		t.Errorf("it runs on %T, want the portable engine", e)
+	}
+}
+
+func TestNativeNames(t *testing.T) {
+	all, err := sets()
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := NewNative()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "native " + all[0].name; e.Name() != want || (Native{}).Name() != want {
+		t.Errorf("the engine is called %q, want %q", e.Name(), want)
+	}
+	if e, note := Auto(); note != "" || !strings.HasPrefix(e.Name(), "native") {
+		t.Errorf("%s is chosen (%s), want native code", e.Name(), note)
+	}
+	p, _ := forever(1, 1)
+	if _, err := (Native{Set: "avx1024"}).Compile(p); err == nil || !strings.Contains(err.Error(), "avx1024") {
+		t.Errorf("error %v for an unknown instruction set", err)
+	}
+	if _, err := (Native{Threads: -1}).Compile(p); err == nil {
+		t.Error("-1 threads are accepted")
+	}
+}
+
+// The length of the code, and with it the time to write it, grows with that of the program and no faster.
+func TestNativeLinear(t *testing.T) {
+	size := func(work int) float64 {
+		p, _ := forever(1, work)
+		n, err := emitProgram(p, &avx512, emitOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return float64(len(n.code))
+	}
+	small, large := size(2000), size(20000)
+	if r := large / small; !(r > 8 && r < 12) {
+		t.Errorf("ten times the operations give %.1f times the code", r)
 	}
 }

@@ -158,16 +158,17 @@ func emitProgram(p *program.Program, isa *isa, o emitOptions) (n *native, err er
 // shape chooses how many vectors make a strip and how many strips a worker has.
 func (n *native) shape(step *lowered, o emitOptions) {
 	// Measured: more vectors hide more latency until their values no longer fit the registers.
-	switch p := step.pressure * 32 / n.isa.regs; {
+	switch p := step.pressure; {
+	case !n.isa.zmm && p > 40:
+		n.vectors, n.strips = 1, 2
+	case !n.isa.zmm:
+		n.vectors, n.strips = 2, 4
 	case p <= 16:
 		n.vectors, n.strips = 4, 2
 	case p <= 40:
 		n.vectors, n.strips = 3, 3
 	default:
 		n.vectors, n.strips = 1, 4
-	}
-	if !n.isa.zmm {
-		n.vectors = min(n.vectors, 3)
 	}
 	if o.vectors > 0 {
 		n.vectors = o.vectors

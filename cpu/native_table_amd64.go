@@ -149,15 +149,13 @@ var rowOf = func() (t [program.NumOps]*row) {
 	return t
 }()
 
-// fmaOrder turns the 231 form of a row into the one whose registers play other
-// parts: d = s*x + d (231), d = s*d + x (213), d = d*x + s (132).
+// fmaOrders is how much less than that of the 231 form, d = s*x + d, the opcodes
+// of the forms are whose registers play other parts: d = s*d + x, d = d*x + s.
+var fmaOrders = map[string]uint8{"231": 0, "213": 0x10, "132": 0x20}
+
+// fmaOrder turns the 231 form of a row into another one.
 func fmaOrder(in amd64.Insn, order string) amd64.Insn {
-	switch order {
-	case "213":
-		in.Op -= 0x10
-	case "132":
-		in.Op -= 0x20
-	}
+	in.Op -= fmaOrders[order]
 	b := []byte(in.Name)
 	copy(b[len(b)-5:], order)
 	in.Name = string(b)

@@ -525,7 +525,7 @@ func TestBuiltinsInverseAndMinima(t *testing.T) {
 	builtins(t, func(t *testing.T, p *problem.Problem, m *Model) {
 		r := rand.New(rand.NewPCG(9, 10))
 		params, x := builtinPoints(p, r)
-		if m.CanInvert() {
+		if m.Problem().Inverse != nil {
 			inverses++
 			b := program.NewBuilder("inverse")
 			pv, xv, yv := b.Inputs("p", len(p.Params)), b.Inputs("x", p.N()), b.Inputs("y", p.M())

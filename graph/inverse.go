@@ -6,14 +6,11 @@ import (
 	"invar/program"
 )
 
-// CanInvert reports whether the problem has an inverse.
-func (m *Model) CanInvert() bool { return m.p.Inverse != nil }
-
 // EmitInverse writes the local inverse: the n values x' near x (n values) with P(x') = y (m values).
 // Where the problem reverses a simulation, that is a loop over the reverse steps, after one over the
 // steps from x if the reverse begins at the current final state. A problem without an inverse is an error.
 func (m *Model) EmitInverse(b *program.Builder, params, x, y []program.Value) (xnew []program.Value, err error) {
-	if !m.CanInvert() {
+	if m.p.Inverse == nil {
 		return nil, fmt.Errorf("graph: problem %s has no inverse", m.p.Name)
 	}
 	if err := m.checkArgs(params, x); err != nil {

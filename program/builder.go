@@ -30,7 +30,8 @@ func fail(format string, args ...any) { panic(&Error{fmt.Sprintf(format, args...
 
 // Builder writes a Func. Equal pure operations in scope are written once,
 // constants are folded, and identities that are exact in IEEE-754 (x*1, x/1,
-// --x, select of equals) disappear. Misuse (a wrong type, an operand out of scope) panics with an *Error.
+// --x, select of equals) disappear. A method named after an operation writes it: Add is OpAdd, whose comment says what it
+// computes. Misuse (a wrong type, an operand out of scope) panics with an *Error.
 type Builder struct {
 	f      *Func
 	scopes []scope // innermost last

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -177,9 +178,11 @@ func TestJournalRefusals(t *testing.T) {
 	path := filepath.Join(dir, configFile)
 	text, err := os.ReadFile(path)
 	must(t, err)
-	must(t, os.WriteFile(path, []byte(strings.Replace(string(text), "seed = 5", "seed = 6", 1)), 0o644))
-	if _, err := Resume(dir); !errors.Is(err, errForeign) {
-		t.Errorf("another seed: %v", err)
+	for _, c := range [][2]string{{"seed = 5", "seed = 6"}, {"values = [0.1,", "values = [0.2,"}, {"iterations = 60", "iterations = 61"}} {
+		must(t, os.WriteFile(path, []byte(strings.Replace(string(text), c[0], c[1], 1)), 0o644))
+		if _, err := Resume(dir); !errors.Is(err, errForeign) {
+			t.Errorf("%s: %v", c[1], err)
+		}
 	}
 	must(t, os.WriteFile(path, text, 0o644))
 	r, err = Resume(dir)
@@ -220,6 +223,40 @@ func TestMerge(t *testing.T) {
 		must(t, err)
 		finish(t, r)
 		same(t, "merged", out, want)
+	}
+}
+
+// Shards share the chunks out evenly: each chunk is in one of them.
+func TestShardsAreDisjoint(t *testing.T) {
+	for _, k := range []int{1, 2, 5, 9} {
+		for m := range 3 {
+			for chunk := range 3 {
+				owners := 0
+				for i := 1; i <= k; i++ {
+					if (Shard{i, k}).owns(3)(m, chunk) {
+						owners++
+					}
+				}
+				if owners != 1 {
+					t.Errorf("chunk %d of method %d is in %d of %d shards", chunk, m, owners, k)
+				}
+			}
+		}
+	}
+}
+
+// All NaNs are stored as one, for engines differ in theirs.
+func TestOneNaN(t *testing.T) {
+	want := math.Float64bits(math.NaN())
+	for _, bits := range []uint64{0xfff8000000000000, 0x7ff8000000000123, 0x7ff0000000000001} {
+		if got := math.Float64bits(canonical(math.Float64frombits(bits))); got != want {
+			t.Errorf("NaN %x becomes %x, want %x", bits, got, want)
+		}
+	}
+	for _, x := range []float64{0, math.Copysign(0, -1), 1.5, math.Inf(-1)} {
+		if math.Float64bits(canonical(x)) != math.Float64bits(x) {
+			t.Errorf("%v becomes %v", x, canonical(x))
+		}
 	}
 }
 

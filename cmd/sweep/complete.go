@@ -65,6 +65,7 @@ func completeFlags(cmd *cobra.Command) {
 		"param":       completeParam,
 		"sampler":     oneOf(sampling.Names()...),
 		"engine":      oneOf(engineNames()...),
+		"device":      oneOf(devices...),
 		"format":      oneOf(tableFormats...),
 		"starts-file": files("csv", "npy"),
 		"config":      files("toml"),

@@ -2,12 +2,16 @@ package main
 
 import (
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
+	"sync"
 
 	"invar/batch"
 	"invar/cpu"
 	"invar/graph"
 	"invar/internal/nearest"
+	"invar/kernels"
 	"invar/program"
 )
 
@@ -17,6 +21,7 @@ type engine struct {
 	why       error // why it does not work here; nil if it does
 	make      func(*graph.Model) program.Engine
 	split     bool // it evaluates the problem in its own way
+	gpu       bool // it runs on the device of --device; found when it is asked for, not before
 }
 
 // engines lists what can run samples, the fastest first. The driver keeps all
@@ -30,6 +35,7 @@ func engines() []engine {
 			make: func(*graph.Model) program.Engine { return cpu.Portable{Threads: 1} }},
 		{name: "gorgonia", doc: "Gorgonia's tape machine: slow, an independent check", split: true,
 			make: func(m *graph.Model) program.Engine { return graph.NewTapeEngine(m, tapeBatch) }},
+		{name: "cuda", doc: "an NVIDIA GPU (see --device)", gpu: true},
 	}
 }
 
@@ -45,10 +51,47 @@ func engineNames() []string {
 	return names
 }
 
-// setEngine gives the sweep the engine of the given name.
-func setEngine(sw *batch.Sweep, name string) error {
+// devices are what --device takes; cuda:1 and so on are the further GPUs.
+var devices = []string{"auto", "cpu", "cuda"}
+
+// gpuThreads is how many chunks are on a GPU at a time where --threads does not say: few of them fill it.
+const gpuThreads = 32
+
+// setEngine gives the sweep the engine of the given name on the given device. Where both leave it open that is
+// a GPU that computes rightly, else the fastest engine of the CPU; the results are the same.
+func setEngine(sw *batch.Sweep, name, device string) error {
+	gpu := 0
+	if i, ok := strings.CutPrefix(device, "cuda:"); ok {
+		n, err := strconv.ParseUint(i, 10, 16)
+		if err != nil {
+			return fmt.Errorf("--device %s: the number of a GPU follows the colon, as in cuda:1", device)
+		}
+		device, gpu = "cuda", int(n)
+	}
+	if !slices.Contains(devices, device) {
+		return fmt.Errorf("--device %s%s: %s, cuda:1, ... are allowed", device, nearest.Hint(device, devices), strings.Join(devices, ", "))
+	}
+	if !slices.Contains(engineNames(), name) {
+		return fmt.Errorf("--engine %s%s: %s are allowed", name, nearest.Hint(name, engineNames()), strings.Join(engineNames(), ", "))
+	}
+	if (name == "cuda") != (device == "cuda") && name != autoEngine && device != autoDevice {
+		return fmt.Errorf("--engine %s does not run on --device %s", name, device)
+	}
+	if name == autoEngine && device != "cpu" || name == "cuda" {
+		e, err := openGPU(gpu)
+		if err == nil {
+			sw.Engine, sw.Split = e, false
+			if sw.Threads == 0 {
+				sw.Threads = gpuThreads
+			}
+			return nil
+		}
+		if name == "cuda" || device == "cuda" {
+			return fmt.Errorf("no GPU: %s", plain(err))
+		}
+	}
 	for _, e := range engines() {
-		if name == autoEngine && e.why != nil || name != autoEngine && name != e.name {
+		if e.gpu || name == autoEngine && e.why != nil || name != autoEngine && name != e.name {
 			continue
 		}
 		if e.why != nil {
@@ -57,8 +100,39 @@ func setEngine(sw *batch.Sweep, name string) error {
 		sw.Engine, sw.Split = e.make(sw.Model), e.split
 		return nil
 	}
-	return fmt.Errorf("--engine %s%s: %s are allowed", name, nearest.Hint(name, engineNames()), strings.Join(engineNames(), ", "))
+	return fmt.Errorf("--engine %s: no engine works here", name)
 }
 
-// setEngine gives the sweep the engine that --engine names.
-func (c *config) setEngine(sw *batch.Sweep) error { return usage(setEngine(sw, c.engine)) }
+// autoDevice stands for a GPU, or else the CPU.
+const autoDevice = "auto"
+
+// openGPU opens a GPU once and has it show that it computes rightly.
+func openGPU(device int) (program.Engine, error) {
+	gpus.Lock()
+	defer gpus.Unlock()
+	if g, ok := gpus.open[device]; ok {
+		return g.engine, g.err
+	}
+	e, err := kernels.New(device)
+	if err == nil {
+		err = e.Check()
+	}
+	if gpus.open == nil {
+		gpus.open = map[int]openedGPU{}
+	}
+	gpus.open[device] = openedGPU{e, err}
+	return e, err
+}
+
+type openedGPU struct {
+	engine program.Engine
+	err    error
+}
+
+var gpus struct {
+	sync.Mutex
+	open map[int]openedGPU
+}
+
+// setEngine gives the sweep the engine that --engine and --device name.
+func (c *config) setEngine(sw *batch.Sweep) error { return usage(setEngine(sw, c.engine, c.device)) }

@@ -20,7 +20,7 @@ var flagGroups = []struct {
 	{"Problem", []string{"problem", "alpha", "param"}},
 	{"Starts", []string{"starts", "start", "starts-file", "box", "sampler", "seed"}},
 	{"Methods", []string{"method", "iterations", "dtol", "gtol", "ltol", "xtol"}},
-	{"Run", []string{"engine", "threads", "shard", "time-limit", "dry-run"}},
+	{"Run", []string{"engine", "device", "threads", "shard", "time-limit", "dry-run"}},
 	{"Results", []string{"format", "out", "force", "resume", "config", "min-converged", "plot", "quiet"}},
 }
 

@@ -28,7 +28,8 @@ const (
 )
 
 func main() {
-	signal.Ignore(ignored...)
+	// Output to a pipe that is closed early (head) ends the command quietly.
+	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the process at once
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
@@ -99,7 +100,7 @@ func usagef(format string, args ...any) error { return usage(fmt.Errorf(format, 
 // plain takes the packages' names off a message.
 func plain(err error) string {
 	s := err.Error()
-	for _, p := range []string{"batch: ", "problem: ", "formula: ", "graph: ", "program: ", "sampling: ", "results: "} {
+	for _, p := range []string{"batch: ", "problem: ", "formula: ", "graph: ", "program: ", "sampling: ", "results: ", "kernels: "} {
 		s = strings.TrimPrefix(s, p)
 	}
 	return s

@@ -10,7 +10,7 @@ import (
 
 func newMerge(stdout, stderr io.Writer) *cobra.Command {
 	var o output
-	c := config{engine: "auto"}
+	c := config{engine: "auto", device: "cpu"}
 	cmd := &cobra.Command{
 		Use:   "merge DIR... --out NEW",
 		Short: "Join the shards of a sweep into one result folder",

@@ -45,7 +45,7 @@ func (o *output) flags(f *pflag.FlagSet) {
 }
 
 // resumable are the flags that may go with --resume: they change no result.
-var resumable = []string{"resume", "engine", "threads", "format", "min-converged", "time-limit", "quiet", "plot"}
+var resumable = []string{"resume", "engine", "device", "threads", "format", "min-converged", "time-limit", "quiet", "plot"}
 
 // check refuses flags that do not go together.
 func (o *output) check(cmd *cobra.Command) error {

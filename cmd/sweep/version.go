@@ -42,6 +42,9 @@ func newVersion(stdout io.Writer) *cobra.Command {
 			b.WriteString("engines\n")
 			for _, e := range engines() {
 				state := "works"
+				if e.gpu {
+					_, e.why = openGPU(0)
+				}
 				if e.why != nil {
 					state = "not here: " + plain(e.why)
 				}
