@@ -188,6 +188,7 @@ func (c *compiler) step(prog *program.Program, split bool) (*program.Func, []*Va
 	prog.Iteration = len(prog.Slots)
 	iteration := result("iteration", program.I64)
 	evaluations := result("evaluations", program.I64)
+	counted := len(prog.Slots)
 	fallbacks := result("fallbacks", program.I64)
 	prog.Status = len(prog.Slots)
 	result("status", program.I64)
@@ -231,9 +232,14 @@ func (c *compiler) step(prog *program.Program, split bool) (*program.Func, []*Va
 
 	// What every method shares: accept, count, test, stop.
 	acc := s.accept
+	always := acc == b.B(true)
 	one := func(cond Value) Value { return b.Select(cond, b.I(1), b.I(0)) }
 	newIteration := b.IAdd(iteration, one(acc))
-	newEvaluations := b.IAdd(evaluations, b.I(1))
+	before := evaluations
+	if always {
+		before = newIteration // one count serves both
+	}
+	newEvaluations := b.IAdd(before, b.I(1))
 	g := s.norm(s.Grad)
 	if c.o.GTol > 0 { // a gradient whose square overflows or vanishes would pass the test below
 		g = s.wideNorm(s.Grad)
@@ -270,7 +276,9 @@ func (c *compiler) step(prog *program.Program, split bool) (*program.Func, []*Va
 	// Later tests outrank earlier ones.
 	status := b.I(int64(Running))
 	stop := func(cond Value, st Status) { status = b.Select(cond, b.I(int64(st)), status) }
-	stop(b.ILt(b.I(int64(c.o.Iterations)*evaluationsPerIteration), newEvaluations), IterationLimit)
+	if !always {
+		stop(b.ILt(b.I(int64(c.o.Iterations)*evaluationsPerIteration), newEvaluations), IterationLimit)
+	}
 	stop(b.And(acc, still, b.Not(s.hold)), StepTooSmall)
 	for _, f := range s.failures {
 		stop(f.cond, f.status)
@@ -292,7 +300,13 @@ func (c *compiler) step(prog *program.Program, split bool) (*program.Func, []*Va
 	if c.nmin > 0 {
 		out = append(out, b.Select(acc, dist, distance))
 	}
-	out = append(out, newIteration, newEvaluations, newFallbacks, status)
+	out = append(out, newIteration, newEvaluations)
+	if len(s.fallback) > 0 {
+		out = append(out, newFallbacks)
+	} else {
+		prog.Slots[counted].Fixed = true // it stays zero
+	}
+	out = append(out, status)
 	for _, v := range s.vars {
 		out = append(out, v.next)
 	}

@@ -23,6 +23,7 @@ func TestParseRange(t *testing.T) {
 		{"5:5", 1, map[int]float64{0: 5}},
 		{"0.3:7", 15, map[int]float64{0: 0.3, 14: 7}},
 		{"1:1.01", 2, map[int]float64{0: 1, 1: 1.01}},
+		{"1e-300:1e300", 6001, map[int]float64{0: 1e-300, 3000: 1, 6000: 1e300}}, // the quotient overflows
 	} {
 		v, err := ParseRange(c.in)
 		if err != nil {

@@ -181,8 +181,10 @@ func CheckSettings(p *problem.Problem, own ...*Method) error {
 	known := map[string]*Method{}
 	var names []string
 	for _, m := range slices.Concat(table, own) {
+		if known[m.Name] == nil {
+			names = append(names, m.Name)
+		}
 		known[m.Name] = m
-		names = append(names, m.Name)
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.Methods)) {
 		m := known[name]

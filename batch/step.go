@@ -157,11 +157,16 @@ func (s *Step) wideNorm(x []Value) Value {
 	return s.Select(plain, s.Sqrt(square), far)
 }
 
-// finite reports whether all of x are finite.
+// finite reports whether all of x are finite: zero times each is zero, and stays so
+// in the sum.
 func (s *Step) finite(x ...Value) Value {
-	ok := s.B(true)
-	for _, v := range x {
-		ok = s.And(ok, s.IsFinite(v))
+	if len(x) == 1 {
+		return s.IsFinite(x[0])
 	}
-	return ok
+	zero := s.F(0)
+	sum := s.Mul(x[0], zero)
+	for _, v := range x[1:] {
+		sum = s.FMA(v, zero, sum)
+	}
+	return s.Eq(sum, zero)
 }
