@@ -21,23 +21,31 @@ type Path struct {
 // MaxTraced bounds the numbers that Trace keeps in memory.
 const MaxTraced = 50_000_000
 
+// CheckTrace is Check for Trace, whose result may not exceed MaxTraced.
+func (sw *Sweep) CheckTrace() error {
+	if err := sw.Check(); err != nil {
+		return err
+	}
+	p := sw.Model.Problem()
+	samples := float64(len(sw.Methods)) * float64(sw.Grid.Len()) * float64(sw.Starts.Len())
+	if total := samples * float64(sw.Limits.Iterations+1) * float64(p.N()+p.M()+1); total > MaxTraced {
+		return fmt.Errorf("batch: a trace of %.3g numbers; at most %d are allowed: trace fewer starts, grid points or iterations", total, MaxTraced)
+	}
+	return nil
+}
+
 // Trace records the iterates of every sample: method by method, grid point by
 // grid point, start by start.
 func (sw *Sweep) Trace(ctx context.Context) ([]Path, error) {
-	if err := sw.Check(); err != nil {
+	if err := sw.CheckTrace(); err != nil {
 		return nil, err
-	}
-	p := sw.Model.Problem()
-	n, m, starts := p.N(), p.M(), sw.Starts.Len()
-	if total := float64(len(sw.Methods)) * float64(sw.Grid.Len()) * float64(starts) * float64(sw.Limits.Iterations+1) * float64(n+m+1); total > MaxTraced {
-		return nil, fmt.Errorf("batch: a trace of %.3g numbers is more than the limit of %d: ask for fewer starts, grid points or iterations", total, MaxTraced)
 	}
 	var paths []Path
 	points := make([]int, sw.Grid.Len())
 	for i := range points {
 		points[i] = i
 	}
-	err := sw.TracePart(ctx, points, starts, sw.Limits.Iterations+1, func(_ int, p *Path) error {
+	err := sw.TracePart(ctx, points, sw.Starts.Len(), sw.Limits.Iterations+1, func(_ int, p *Path) error {
 		paths = append(paths, *p)
 		return nil
 	})

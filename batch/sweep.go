@@ -125,8 +125,13 @@ type Report struct {
 	Cells     []Cell   // method by method, grid points in order
 }
 
-// MaxSamples bounds a sweep.
-const MaxSamples = int64(1) << 40
+// Bounds of a sweep: in time, and in memory, of which each cell takes some hundred
+// bytes and each start some tens.
+const (
+	MaxSamples = int64(1) << 40
+	MaxCells   = 20_000_000 // grid points times methods
+	MaxStarts  = 1_000_000_000
+)
 
 // Check reports what is wrong with a sweep before anything runs. An engine may still be missing.
 func (sw *Sweep) Check() error {
@@ -169,6 +174,10 @@ func (sw *Sweep) Check() error {
 	}
 	if n, cells := sw.Starts.Len(), len(sw.Methods); size*float64(n)*float64(cells) > float64(MaxSamples) {
 		return fmt.Errorf("batch: %.10g grid points x %d starts x %d methods are %.3g samples; at most %d are allowed", size, n, cells, size*float64(n)*float64(cells), MaxSamples)
+	} else if size*float64(cells) > MaxCells {
+		return fmt.Errorf("batch: %.10g grid points x %d methods are %.3g rows; at most %d are allowed", size, cells, size*float64(cells), MaxCells)
+	} else if n > MaxStarts {
+		return fmt.Errorf("batch: %d starts; at most %d are allowed", n, MaxStarts)
 	}
 	own := make([]*Method, len(sw.Methods))
 	twice := map[string]bool{}

@@ -89,7 +89,7 @@ func header(id fingerprint) []byte {
 
 var (
 	errInUse   = errors.New("in use by another sweep; wait for it or stop it")
-	errForeign = errors.New("made by another version of sweep, which computes other bits; run the sweep again, or go on with that version")
+	errForeign = errors.New("made from another config.toml (was it edited?) or by another version of sweep, which computes other bits; run the sweep again, or go on with what made it")
 )
 
 // openJournal opens a journal and reads where its records are. To append, the torn end is cut off and the file locked.

@@ -53,8 +53,7 @@ type Run struct {
 	sources []*journal // of a merge: where the samples come from
 	started time.Time
 
-	ctx  context.Context // of Do
-	rows int64           // that an interrupted run left in samples.parquet
+	rows int64 // that an interrupted run left in samples.parquet
 }
 
 // Create makes a new result folder and writes config.toml. A folder that is not
@@ -111,13 +110,16 @@ func create(dir string, c *Config, force bool, sources []*journal) (_ *Run, err 
 	return r, nil
 }
 
-// removeResults removes the files that a sweep writes, unless one is writing them.
+// PicturesDir is the folder, within a result folder, for the pictures made of it.
+const PicturesDir = "plots"
+
+// removeResults removes the files that a sweep writes, and the pictures of them, unless a sweep is writing them.
 func removeResults(dir string) error {
 	path := filepath.Join(dir, partialDir, journalFile)
 	if inUse(path) {
 		return fmt.Errorf("results: %s: %w", path, errInUse)
 	}
-	for _, name := range []string{jsonFile, csvFile, samplesFile, pathsFile, runFile, partialDir, configFile} {
+	for _, name := range []string{jsonFile, csvFile, samplesFile, pathsFile, runFile, partialDir, PicturesDir, configFile} {
 		if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
 			return fmt.Errorf("results: %w", err)
 		}

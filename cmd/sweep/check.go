@@ -43,6 +43,9 @@ can serve the problem. Exit code 1 when a comparison fails, 2 when the file is b
 			if err != nil {
 				return usage(err)
 			}
+			if err := batch.CheckSettings(p); err != nil {
+				return usage(err)
+			}
 			at := p.Defaults()
 			for _, s := range params {
 				name, v, ok := strings.Cut(s, "=")

@@ -37,6 +37,7 @@ type config struct {
 	xtol       float64
 	engine     string
 	device     string
+	note       string // of setEngine
 	threads    int
 	format     string
 	dryRun     bool
@@ -106,6 +107,9 @@ func (c *config) sweep(cmd *cobra.Command) (*batch.Sweep, error) {
 	}
 	if err := c.setEngine(sw); err != nil {
 		return nil, err
+	}
+	if c.note != "" && !given(cmd, "quiet") {
+		fmt.Fprintln(cmd.ErrOrStderr(), "sweep: "+c.note)
 	}
 	return sw, usage(sw.Check())
 }
@@ -239,6 +243,12 @@ func (c *config) limits(cmd *cobra.Command, p *problem.Problem) (batch.Limits, e
 			return l, fmt.Errorf("--%s %v: a finite number, 0 or more, is allowed", t.name, t.value)
 		}
 		given = given || t.name != "xtol" && cmd.Flags().Changed(t.name)
+	}
+	if c.base != nil && len(p.Minima) == 0 && !cmd.Flags().Changed("dtol") {
+		c.dtol = 0 // that of another problem, which has minima
+		if c.gtol == 0 && c.ltol == 0 && !cmd.Flags().Changed("gtol") {
+			c.gtol = l.GTol
+		}
 	}
 	if c.dtol > 0 && len(p.Minima) == 0 {
 		return l, fmt.Errorf("--dtol %v: problem %s names no minima to measure the distance to; use --gtol or --ltol", c.dtol, p.Name)

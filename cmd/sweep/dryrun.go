@@ -156,7 +156,7 @@ func memoryAtMost(sw *batch.Sweep, columns int) float64 {
 	starts, points := float64(sw.Starts.Len()), float64(sw.Grid.Len())
 	chunks := threads * float64(batch.ChunkSize*8*columns)
 	open := math.Min(points, threads*math.Ceil(1+batch.ChunkSize/starts)) * (2*8*starts + 8*float64(sw.Limits.Iterations+1))
-	cells := float64(len(sw.Methods)) * points * (256 + 8*float64(len(sw.Model.Problem().Params)))
+	cells := float64(len(sw.Methods)) * points * (800 + 8*float64(len(sw.Model.Problem().Params)))
 	given := 0.0
 	if pts, ok := sw.Starts.(batch.Points); ok {
 		given = float64(len(pts) * (24 + 8*sw.Model.Problem().N()))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -59,23 +60,24 @@ const gpuThreads = 32
 
 // setEngine gives the sweep the engine of the given name on the given device. Where both leave it open that is
 // a GPU that computes rightly, else the fastest engine of the CPU; the results are the same.
-func setEngine(sw *batch.Sweep, name, device string) error {
+// The note, if there is one, says why a GPU that is there is not used.
+func setEngine(sw *batch.Sweep, name, device string) (note string, err error) {
 	gpu := 0
 	if i, ok := strings.CutPrefix(device, "cuda:"); ok {
 		n, err := strconv.ParseUint(i, 10, 16)
 		if err != nil {
-			return fmt.Errorf("--device %s: the number of a GPU follows the colon, as in cuda:1", device)
+			return "", fmt.Errorf("--device %s: the number of a GPU follows the colon, as in cuda:1", device)
 		}
 		device, gpu = "cuda", int(n)
 	}
 	if !slices.Contains(devices, device) {
-		return fmt.Errorf("--device %s%s: %s, cuda:1, ... are allowed", device, nearest.Hint(device, devices), strings.Join(devices, ", "))
+		return "", fmt.Errorf("--device %s%s: %s, cuda:1, ... are allowed", device, nearest.Hint(device, devices), strings.Join(devices, ", "))
 	}
 	if !slices.Contains(engineNames(), name) {
-		return fmt.Errorf("--engine %s%s: %s are allowed", name, nearest.Hint(name, engineNames()), strings.Join(engineNames(), ", "))
+		return "", fmt.Errorf("--engine %s%s: %s are allowed", name, nearest.Hint(name, engineNames()), strings.Join(engineNames(), ", "))
 	}
 	if (name == "cuda") != (device == "cuda") && name != autoEngine && device != autoDevice {
-		return fmt.Errorf("--engine %s does not run on --device %s", name, device)
+		return "", fmt.Errorf("--engine %s does not run on --device %s", name, device)
 	}
 	if name == autoEngine && device != "cpu" || name == "cuda" {
 		e, err := openGPU(gpu)
@@ -84,10 +86,13 @@ func setEngine(sw *batch.Sweep, name, device string) error {
 			if sw.Threads == 0 {
 				sw.Threads = gpuThreads
 			}
-			return nil
+			return "", nil
 		}
 		if name == "cuda" || device == "cuda" {
-			return fmt.Errorf("no GPU: %s", plain(err))
+			return "", fmt.Errorf("--device cuda:%d: %s", gpu, plain(err))
+		}
+		if !errors.Is(err, kernels.ErrNone) {
+			note = "on the CPU, because of the GPU: " + plain(err)
 		}
 	}
 	for _, e := range engines() {
@@ -95,12 +100,12 @@ func setEngine(sw *batch.Sweep, name, device string) error {
 			continue
 		}
 		if e.why != nil {
-			return fmt.Errorf("--engine %s does not work here: %s", name, plain(e.why))
+			return "", fmt.Errorf("--engine %s does not work here: %s", name, plain(e.why))
 		}
 		sw.Engine, sw.Split = e.make(sw.Model), e.split
-		return nil
+		return note, nil
 	}
-	return fmt.Errorf("--engine %s: no engine works here", name)
+	return "", fmt.Errorf("--engine %s: no engine works here", name)
 }
 
 // autoDevice stands for a GPU, or else the CPU.
@@ -135,4 +140,8 @@ var gpus struct {
 }
 
 // setEngine gives the sweep the engine that --engine and --device name.
-func (c *config) setEngine(sw *batch.Sweep) error { return usage(setEngine(sw, c.engine, c.device)) }
+func (c *config) setEngine(sw *batch.Sweep) error {
+	note, err := setEngine(sw, c.engine, c.device)
+	c.note = note
+	return usage(err)
+}

@@ -50,6 +50,9 @@ var resumable = []string{"resume", "engine", "device", "threads", "format", "min
 // check refuses flags that do not go together.
 func (o *output) check(cmd *cobra.Command) error {
 	f := cmd.Flags()
+	if o.minConverged > 0 && o.shard != "" {
+		return usagef("--min-converged with --shard: a part of a sweep cannot tell; only a whole one is allowed")
+	}
 	if o.minConverged < 0 || o.minConverged > 1 || math.IsNaN(o.minConverged) {
 		return usagef("--min-converged %v: 0 to 1 is allowed", o.minConverged)
 	}
@@ -57,8 +60,12 @@ func (o *output) check(cmd *cobra.Command) error {
 		return usagef("--time-limit %v: more than 0 is allowed", o.timeLimit)
 	}
 	for _, name := range []string{"out", "config", "resume", "plot"} {
-		if f.Changed(name) && f.Lookup(name).Value.String() == "" {
+		switch v := f.Lookup(name).Value.String(); {
+		case !f.Changed(name):
+		case v == "":
 			return usagef("--%s: a name is needed", name)
+		case strings.HasPrefix(v, "-"): // a flag that was taken for the name
+			return usagef("--%s %s: a name is needed before %s; one that begins with - is written ./%s", name, v, v, v)
 		}
 	}
 	for _, name := range []string{"force", "shard"} {

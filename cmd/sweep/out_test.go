@@ -56,6 +56,7 @@ func TestOutputRefusals(t *testing.T) {
 		{with("--out", out, "--shard", "3/2"), `"3/2"`},
 		{with("--out", out, "--shard", "x"), "i/k is allowed"},
 		{[]string{"--out", ""}, "--out: a name is needed"},
+		{[]string{"--min-converged", "0.5", "--shard", "1/2", "--out", "part"}, "a part of a sweep"},
 		{[]string{"--min-converged", "1.5"}, "0 to 1 is allowed"},
 		{[]string{"--min-converged", "nan"}, "0 to 1 is allowed"},
 		{[]string{"--time-limit", "-1s"}, "more than 0"},
@@ -143,6 +144,30 @@ func TestConfigRepeats(t *testing.T) {
 		if got := contents(t, dir, "config.toml"); got != string(want.Encode()) {
 			t.Errorf("%v: configuration\n%s\nwant\n%s", c.args, got, want.Encode())
 		}
+	}
+}
+
+// Another problem beside --config is tested for convergence in its own way: here by the gradient, for it has no
+// minima to be near to.
+func TestConfigOfAnotherProblem(t *testing.T) {
+	tmp := t.TempDir()
+	first, second := filepath.Join(tmp, "first"), filepath.Join(tmp, "second")
+	if code, _, stderr := call(with("--out", first)...); code != 0 {
+		t.Fatal(stderr)
+	}
+	config := filepath.Join(first, "config.toml")
+	if code, _, stderr := call("--config", config, "-p", "linear1d", "-m", "gd", "--out", second); code != 0 {
+		t.Fatal(stderr)
+	}
+	c, err := results.ReadConfig(filepath.Join(second, "config.toml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l := c.Limits; l.DTol != 0 || l.GTol != batch.DefaultLimits(false).GTol {
+		t.Errorf("limits %+v; want no dtol and the default gtol", l)
+	}
+	if code, _, stderr := call("--config", config, "-p", "linear1d", "-m", "gd", "--dtol", "1e-3"); code != exitUsage || !strings.Contains(stderr, "names no minima") {
+		t.Errorf("--dtol: exit code %d, %s", code, stderr)
 	}
 }
 

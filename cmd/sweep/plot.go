@@ -38,7 +38,7 @@ report.html, one file with the same to explore in a browser; it needs no network
 				o.At = &at
 			}
 			if to == "" {
-				to = filepath.Join(args[0], "plots")
+				to = filepath.Join(args[0], results.PicturesDir)
 			}
 			return plotFolder(stdout, args[0], to, o)
 		},

@@ -42,6 +42,9 @@ Row 0 is the start. Convergence tests are off unless a tolerance is given.`,
 			if n := int64(len(sw.Methods)) * int64(sw.Grid.Len()) * int64(sw.Starts.Len()); n > maxTracedSamples {
 				return usagef("a trace of %d samples; at most %d are allowed: trace fewer starts, grid points or methods", n, maxTracedSamples)
 			}
+			if err := sw.CheckTrace(); err != nil {
+				return usage(err)
+			}
 			paths, err := sw.Trace(cmd.Context())
 			if err != nil {
 				return err
