@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"invar/graph"
+	"invar/internal/linalg"
 	"invar/program"
 )
 
@@ -242,7 +243,7 @@ func (c *compiler) step(prog *program.Program, split bool) (*program.Func, []*Va
 	newEvaluations := b.IAdd(before, b.I(1))
 	g := s.norm(s.Grad)
 	if c.o.GTol > 0 { // a gradient whose square overflows or vanishes would pass the test below
-		g = s.wideNorm(s.Grad)
+		g = linalg.Norm2(b, s.Grad)
 	}
 	newGnorm0 := b.Select(s.First, g, gnorm0)
 

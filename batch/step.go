@@ -147,16 +147,6 @@ func (s *Step) dot(x, y []Value) Value                   { return linalg.Dot(s.B
 // norm is the Euclidean length of x.
 func (s *Step) norm(x []Value) Value { return s.Sqrt(s.dot(x, x)) }
 
-// wideNorm is norm where neither overflow nor underflow of the squares can spoil it: outside of the range where
-// the squares are exact enough, x is scaled by a power of two.
-func (s *Step) wideNorm(x []Value) Value {
-	square := s.dot(x, x)
-	scaled := func(by float64) Value { return s.Mul(s.norm(s.scaled(s.F(by), x)), s.F(1/by)) }
-	far := s.Select(s.Gt(square, s.F(1)), scaled(0x1p-600), scaled(0x1p600))
-	plain := s.And(s.Ge(square, s.F(0x1p-900)), s.Le(square, s.F(0x1p1000)))
-	return s.Select(plain, s.Sqrt(square), far)
-}
-
 // finite reports whether all of x are finite: zero times each is zero, and stays so
 // in the sum.
 func (s *Step) finite(x ...Value) Value {
