@@ -1,15 +1,20 @@
-# make run    builds bin/sweep and runs the main job
-# make test   runs every test that needs no GPU
-# make test-python  reads result folders with pandas and DuckDB
+# make run          builds bin/sweep and runs the main job
+# make test         runs every test that needs no GPU
+#
+# make test-race    the race detector over the engines and the driver (gcc)
+# make test-python  reads result folders with pandas and DuckDB (Python 3.11 or newer)
+# make test-report  opens report.html in headless Chromium (node and npm)
+# make test-ptxas   NVIDIA's assembler takes every GPU kernel (Python)
+# make test-cuda    the CUDA build, on a stand-in for the driver (gcc, g++)
+# make bench        bench/RESULTS.md: Invar next to others; bench-quick: the same, small
+# make build-cuda   bin/sweep-cuda, for machines with an NVIDIA GPU
+# make docs         rewrites the parts of docs/ that tables in the code determine; also
+#                   docs-images, docs-gpu, accuracy
 GO    ?= go
 TAGS  := nocuda
 export CGO_ENABLED = 0
 
-# make test-report  opens report.html in headless Chromium (node and npm are needed)
-# make docs-images  draws the pictures of the documentation
-# make docs         rewrites the parts of docs/ that tables in the code determine
-.PHONY: test-report docs-images docs
-.PHONY: run build test test-python fuzz bench bench-quick accuracy clean
+.PHONY: run build test test-race test-python test-report fuzz bench bench-quick docs docs-images accuracy clean
 
 run: build
 	bin/sweep --alpha 0.01:100 --starts 10000
@@ -20,6 +25,10 @@ build:
 test:
 	$(GO) vet -tags $(TAGS) ./...
 	$(GO) test -tags $(TAGS) ./...
+
+test-race:
+	CGO_ENABLED=1 $(GO) test -race -tags $(TAGS) ./batch -run 'Threads|Interrupted|Samples'
+	CGO_ENABLED=1 $(GO) test -race -tags $(TAGS) ./cpu -run 'TestEngine|TestNativeUnderCollection|TestNativeSizes'
 
 # Reads result folders with pandas and DuckDB, from tests/requirements.txt; Python 3.11 or newer.
 PYTHON ?= python3
@@ -64,3 +73,27 @@ docs:
 
 clean:
 	rm -rf bin
+
+# ---- GPUs (docs/gpu.md). Needs a C compiler; neither a GPU, a driver nor a CUDA toolkit.
+# make build-cuda  builds bin/sweep with the CUDA engine; it starts with and without a driver
+# make test-cuda   tests that engine on the stand-in for the driver of internal/cudastandin
+# make test-ptxas  has NVIDIA's ptxas assemble the kernels (installed from pip into bin/), checks our cuda.h
+.PHONY: build-cuda test-cuda test-ptxas docs-gpu
+CUDA = CGO_ENABLED=1 CGO_CFLAGS="-O2 -I$(CURDIR)/kernels/driver/include" CGO_LDFLAGS="-L$(CURDIR)/kernels/driver/link"
+
+build-cuda:
+	$(CUDA) $(GO) build -o bin/sweep ./cmd/sweep
+
+test-cuda:
+	$(CUDA) $(GO) vet ./kernels/... ./cmd/sweep
+	$(CUDA) $(GO) test ./kernels/... ./cmd/sweep
+	$(CUDA) $(GO) build -o bin/sweep-cuda ./cmd/sweep
+	$(MAKE) -s -C internal/cudastandin OUT=$(CURDIR)/bin/cudastandin
+	kernels/command.sh bin/sweep-cuda bin/cudastandin
+
+test-ptxas:
+	kernels/ptx/ptxas.sh
+
+# The table of docs/gpu.md: what each kernel takes.
+docs-gpu:
+	kernels/ptx/ptxas.sh docs/gpu.md

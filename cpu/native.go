@@ -45,18 +45,22 @@ func (e Native) Compile(p *program.Program) (program.Executable, error) {
 
 // NewNative returns the native engine, or an error that says why there is none:
 // the processor, the operating system, or a system that forbids executable pages.
-func NewNative() (program.Engine, error) {
-	s, err := bestSet()
+func NewNative() (program.Engine, error) { return newNative(bestSet) }
+
+// Auto returns the fastest engine that works here. Where that is not native code,
+// note is a line that says why.
+func Auto() (e program.Engine, note string) { return automatic(bestSet) }
+
+func newNative(best func() (string, error)) (program.Engine, error) {
+	s, err := best()
 	if err != nil {
 		return nil, fmt.Errorf("cpu: no native code: %w", err)
 	}
 	return Native{Set: s}, nil
 }
 
-// Auto returns the fastest engine that works here. Where that is not native code,
-// note is a line that says why.
-func Auto() (e program.Engine, note string) {
-	e, err := NewNative()
+func automatic(best func() (string, error)) (e program.Engine, note string) {
+	e, err := newNative(best)
 	if err != nil {
 		return Portable{}, fmt.Sprintf("%v; using the portable engine", err)
 	}

@@ -5,6 +5,7 @@ package cpu
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -617,6 +618,24 @@ func TestNativeLeavesLongSteps(t *testing.T) {
 	if _, ok := e.(*executable); !ok {
 		t.Errorf("it runs on %T, want the portable engine", e)
 	}
+
+	// Numbers that instructions cannot hold, and arrays that no memory could.
+	for what, write := range map[string]func(b *program.Builder, x program.Value) program.Value{
+		"index": func(b *program.Builder, x program.Value) program.Value {
+			return b.Add(x, b.ToFloat(b.IndexValue(program.At(1<<40))))
+		},
+		"array": func(b *program.Builder, x program.Value) program.Value {
+			a := b.NewArray(1 << 30)
+			b.Store(a, program.At(7), x)
+			return b.Load(a, program.At(7))
+		},
+	} {
+		b := program.NewBuilder("f")
+		p := progtest.Wrap(b.Finish(write(b, b.Input("x", program.F64))))
+		if _, err := emitProgram(p, &avx512, emitOptions{}); err == nil {
+			t.Errorf("%s: code was written", what)
+		}
+	}
 }
 
 func TestNativeNames(t *testing.T) {
@@ -640,6 +659,22 @@ func TestNativeNames(t *testing.T) {
 	}
 	if _, err := (Native{Threads: -1}).Compile(p); err == nil {
 		t.Error("-1 threads are accepted")
+	}
+}
+
+// A system that forbids executable pages is found out before anything is
+// compiled, and the note says why.
+func TestNativeForbidden(t *testing.T) {
+	if err := try(executablePages); err != nil {
+		t.Fatal(err)
+	}
+	forbid := errors.New("the system forbids executable pages: permission denied")
+	if err := try(func([]byte) ([]byte, error) { return nil, forbid }); err != forbid {
+		t.Errorf("error %v, want %v", err, forbid)
+	}
+	e, note := automatic(func() (string, error) { return "", forbid })
+	if want := "cpu: no native code: the system forbids executable pages: permission denied; using the portable engine"; note != want || e.Name() != "portable" {
+		t.Errorf("engine %s with the note %q, want portable with %q", e.Name(), note, want)
 	}
 }
 

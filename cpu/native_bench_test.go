@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,8 +18,10 @@ import (
 // builtin compiles a built-in problem with a method; ok is false where they do not fit.
 func builtin(t testing.TB, name, method string) (p *program.Program, q *problem.Problem, ok bool) {
 	t.Helper()
-	q, err := problem.Builtin(name)
-	if err != nil {
+	var err error
+	if name == "chain" {
+		q = chain(t)
+	} else if q, err = problem.Builtin(name); err != nil {
 		t.Fatal(err)
 	}
 	m, err := graph.New(q)
@@ -57,13 +60,13 @@ func samplesOf(p *program.Program, q *problem.Problem, n int) *program.Batch {
 // BenchmarkNative measures whole batches, per sample, next to the mean number of steps.
 func BenchmarkNative(b *testing.B) {
 	for _, c := range []struct{ problem, method string }{
-		{"square", "gd"}, {"square", "newton"}, {"square", "pg"}, {"exponential", "gn"}, {"rosenbrock", "bfgs"}, {"heat", "gn"}, {"pendulum", "lm"},
+		{"square", "gd"}, {"square", "newton"}, {"square", "pg"}, {"exponential", "gn"}, {"rosenbrock", "bfgs"}, {"heat", "gn"}, {"pendulum", "lm"}, {"chain", "gd"}, {"chain", "bfgs"}, {"chain", "gn"},
 	} {
 		p, q, ok := builtin(b, c.problem, c.method)
 		if !ok {
 			b.Fatalf("%s does not fit %s", c.method, c.problem)
 		}
-		batch := samplesOf(p, q, 20000)
+		batch := samplesOf(p, q, 10000)
 		for _, e := range []program.Engine{cpu.Native{Set: "avx512", Threads: 1}, cpu.Native{Set: "avx2", Threads: 1}, cpu.Portable{Threads: 1}} {
 			b.Run(fmt.Sprintf("%s/%s/%s", c.problem, c.method, e.Name()), func(b *testing.B) {
 				x, err := e.Compile(p)
@@ -91,5 +94,65 @@ func BenchmarkNative(b *testing.B) {
 				b.ReportMetric(steps/float64(batch.N), "steps/sample")
 			})
 		}
+	}
+}
+
+// chain is a 16-dimensional problem: coupled nonlinear residuals.
+func chain(t testing.TB) *problem.Problem {
+	t.Helper()
+	var in, out, box, min []string
+	for i := range 16 {
+		in = append(in, fmt.Sprintf("%q", fmt.Sprintf("x%d", i)))
+		out = append(out, fmt.Sprintf("%q", fmt.Sprintf("x%d + 0.1*x%d*x%d + 0.05*sin(x%d)", i, (i+1)%16, (i+5)%16, (i+3)%16)))
+		box = append(box, "[-1, 1]")
+		min = append(min, "0")
+	}
+	text := fmt.Sprintf("name = \"chain\"\ndescription = \"coupled residuals\"\nsource = \"made for this benchmark\"\ninputs = [%s]\noutputs = [%s]\ntarget = [%s]\nminima = [[%s]]\nbox = [%s]\n",
+		strings.Join(in, ", "), strings.Join(out, ", "), strings.Join(min, ", "), strings.Join(min, ", "), strings.Join(box, ", "))
+	q, err := problem.Parse("chain.toml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return q
+}
+
+// BenchmarkNativeCompile measures how long the code takes to write.
+func BenchmarkNativeCompile(b *testing.B) {
+	for _, c := range []struct{ problem, method string }{{"square", "gd"}, {"exponential", "gn"}, {"heat", "gn"}, {"pendulum", "lbfgs"}, {"chain", "gn"}, {"chain", "bfgs"}} {
+		p, _, ok := builtin(b, c.problem, c.method)
+		if !ok {
+			b.Fatalf("%s does not fit %s", c.method, c.problem)
+		}
+		b.Run(c.problem+"/"+c.method, func(b *testing.B) {
+			for range b.N {
+				if _, err := (cpu.Native{}).Compile(p); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(len(p.Step.Instrs)), "operations")
+		})
+	}
+}
+
+// BenchmarkNativeLength measures that a sample takes the same time in batches of any size.
+func BenchmarkNativeLength(b *testing.B) {
+	p, q, ok := builtin(b, "square", "newton")
+	if !ok {
+		b.Fatal("newton does not fit square")
+	}
+	x, err := cpu.Native{}.Compile(p)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, n := range []int{1e3, 1e4, 1e5, 1e6, 1e7} {
+		batch := samplesOf(p, q, n)
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			for range b.N {
+				if err := x.Run(context.Background(), batch); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/sample")
+		})
 	}
 }

@@ -114,13 +114,21 @@ func emitProgram(p *program.Program, isa *isa, o emitOptions) (n *native, err er
 	st := p.Stage()
 	n = &native{stages: st}
 	n.geometry = geometry{isa: isa, inputs: len(p.In), fixed: st.Fixed, moving: len(st.Kept) - st.Fixed, results: len(p.Results)}
-	setup := lower(st.Setup, len(st.Setup.Out), isa.zmm)
-	step := lower(st.Step, n.moving, isa.zmm)
-	final := lower(st.Final, len(st.Final.Out), isa.zmm)
+	step := lower(st.Step, n.moving, isa.zmm, false)
+	n.shape(step, o)
+	// Measured: four vectors in turn hide the latencies better than any order.
+	ordered := n.vectors < 4
+	if ordered {
+		step = lower(st.Step, n.moving, isa.zmm, true)
+	}
+	setup := lower(st.Setup, len(st.Setup.Out), isa.zmm, ordered)
+	final := lower(st.Final, len(st.Final.Out), isa.zmm, ordered)
 	if step.cost > maxStep || setup.cost > maxStep || final.cost > maxStep {
 		return nil, fmt.Errorf("a step of %.0f operations, at most %.0f are allowed in native code", step.cost, maxStep)
 	}
-	n.shape(step, o)
+	if bytes := max(n.columns(), n.inputs, n.results) * n.endedPitch(); bytes > maxScratch {
+		return nil, fmt.Errorf("%d slots, inputs and results, too many for native code", max(n.columns(), n.inputs, n.results))
+	}
 	n.cost = [3]float64{setup.cost, step.cost, final.cost}
 
 	a := &amd64.Asm{List: o.list}
@@ -165,7 +173,7 @@ func (n *native) shape(step *lowered, o emitOptions) {
 		n.vectors, n.strips = 2, 4
 	case p <= 16:
 		n.vectors, n.strips = 4, 2
-	case p <= 40:
+	case p <= 40, step.cost > 10*float64(len(step.nodes)): // in loops, which wait for themselves
 		n.vectors, n.strips = 3, 3
 	default:
 		n.vectors, n.strips = 1, 4

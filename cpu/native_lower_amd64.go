@@ -11,6 +11,18 @@ import (
 // A function is lowered before code is written for it: aliases resolved, signs folded into FMAs,
 // negations into comparisons, and for each value the places where it is needed.
 
+// latency is how many operations should lie between one and its readers. With
+// several vectors in flight, and a processor that looks ahead, few suffice.
+func latency(op program.Op) int {
+	switch op {
+	case program.OpBits, program.OpFromBits:
+		return 0
+	case program.OpDiv, program.OpSqrt:
+		return 20
+	}
+	return 5
+}
+
 // node is one instruction after lowering. Operands are roots: values that
 // exist, aliases (Bits, FromBits, LoopOut) replaced by what they stand for.
 type node struct {
@@ -47,8 +59,15 @@ type lowered struct {
 }
 
 // lower prepares f, whose first stored outputs go to memory. With kmasks Bools live in mask registers, and a comparison
-// can be combined with another Bool for nothing.
-func lower(f *program.Func, stored int, kmasks bool) *lowered {
+// can be combined with another Bool for nothing. Ordered: operations wait less for each other (see program.Order).
+func lower(f *program.Func, stored int, kmasks, ordered bool) *lowered {
+	if ordered {
+		live := 28 // of 32 registers
+		if !kmasks {
+			live = 12 // of 16
+		}
+		f = program.Order(f, latency, live)
+	}
 	n := len(f.Instrs)
 	l := &lowered{
 		f: f, stored: stored, nodes: make([]node, n), end: make([]int32, n), loop: make([]int32, n+1), outer: make([]int32, n),

@@ -25,16 +25,24 @@ var bestSet = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if err := try(executablePages); err != nil {
+		return "", err
+	}
+	return s[0].name, nil
+})
+
+// try runs code that does nothing.
+func try(allocate func(code []byte) ([]byte, error)) error {
 	var a amd64.Asm
 	a.Return()
-	pages, err := executablePages(a.Code())
+	pages, err := allocate(a.Code())
 	if err != nil {
-		return "", err
+		return err
 	}
 	enter(uintptr(unsafe.Pointer(&pages[0])), &frame{})
 	freePages(pages)
-	return s[0].name, nil
-})
+	return nil
+}
 
 func (e Native) compile(p *program.Program) (program.Executable, error) {
 	if _, err := bestSet(); err != nil {
@@ -175,9 +183,6 @@ func (x *nativeExecutable) Run(ctx context.Context, b *program.Batch) error {
 	if err := (&executable{p: x.p}).check(b); err != nil {
 		return err
 	}
-	for _, col := range b.Out {
-		clear(col[:b.N])
-	}
 	threads := x.threads
 	if threads == 0 {
 		threads = runtime.GOMAXPROCS(0)
@@ -186,7 +191,7 @@ func (x *nativeExecutable) Run(ctx context.Context, b *program.Batch) error {
 	threads = min(threads, (b.N+x.width()-1)/x.width()) // less than a strip is not worth sharing
 	var next atomic.Int64
 	if threads <= 1 {
-		return x.work(ctx, b, &next, b.N)
+		return unfinished(b, &next, x.work(ctx, b, &next, b.N))
 	}
 	var wg sync.WaitGroup
 	errs := make([]error, threads)
@@ -196,10 +201,41 @@ func (x *nativeExecutable) Run(ctx context.Context, b *program.Batch) error {
 	wg.Wait()
 	for _, err := range errs {
 		if err != nil {
-			return err
+			return unfinished(b, &next, err)
 		}
 	}
 	return nil
+}
+
+// unfinished gives samples that nobody has begun with the results of unfinished ones, if there is an error.
+func unfinished(b *program.Batch, next *atomic.Int64, err error) error {
+	if first := int(next.Load()); err != nil && first < b.N {
+		for _, col := range b.Out {
+			clear(col[first:b.N])
+		}
+	}
+	return err
+}
+
+// abandon gives the samples that this core has begun and not finished the results of unfinished ones. (What is
+// finished has been written, so that no pass over all results needs to clear them first.)
+func (w *lanes) abandon(b *program.Batch) {
+	zero := func(s int) {
+		for _, col := range b.Out {
+			col[s] = 0
+		}
+	}
+	for s := range w.x.strips {
+		for r := *w.running(s); r != 0; r &= r - 1 {
+			zero(int(*w.slot(nil, w.x.columns()-1, s, bits.TrailingZeros64(r))))
+		}
+	}
+	for _, s := range w.number[w.frame.poolNext:w.frame.poolCount] {
+		zero(int(s))
+	}
+	for _, s := range w.side {
+		zero(s)
+	}
 }
 
 // call runs one function of the code. It is never inlined: its check of the stack is where the goroutine can
@@ -240,6 +276,7 @@ func (x *nativeExecutable) work(ctx context.Context, b *program.Batch, next *ato
 		select {
 		case <-done:
 			if f.active > 0 || f.poolNext < f.poolCount || next.Load() < int64(b.N) {
+				w.abandon(b)
 				return ctx.Err()
 			}
 		default:
@@ -437,13 +474,11 @@ func (w *lanes) finishSide(ctx context.Context, b *program.Batch) error {
 			part.In[i][k] = b.In[i][s]
 		}
 	}
-	if err := p.Run(ctx, part); err != nil {
-		return err
-	}
+	err = p.Run(ctx, part)
 	for k, s := range side {
 		for i := range b.Out {
 			b.Out[i][s] = part.Out[i][k]
 		}
 	}
-	return nil
+	return err
 }

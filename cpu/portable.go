@@ -1,6 +1,9 @@
-// Package cpu runs programs on the processor, on all cores, in plain scalar Go:
-// it defines what a program gives, and the other engines must equal it bit for
-// bit.
+// Package cpu runs programs on the processor, on all cores: in plain scalar Go
+// (Portable), which defines what a program gives, and as machine code made from the
+// program (Native), which equals it bit for bit.
+//
+// [Native] emits AVX-512 or AVX2 code that takes several vectors of samples through a whole step in
+// registers; [Auto] chooses it where it can run.
 //
 // [Portable] is a program.Engine. Each core works on a block of lanes, one sample a lane: the state lives in columns, one a
 // slot, and an interpreter applies each operation of the program to the whole

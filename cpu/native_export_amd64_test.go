@@ -1,0 +1,30 @@
+//go:build linux || darwin || windows
+
+package cpu
+
+import "invar/program"
+
+// Listing writes p's code for an instruction set and returns it with its text, for tests of other packages' programs.
+func Listing(p *program.Program, set string) (code []byte, text []string, err error) {
+	isa := &avx512
+	if set == avx2.name {
+		isa = &avx2
+	}
+	n, err := emitProgram(p, isa, emitOptions{list: true})
+	if err != nil {
+		return nil, nil, err
+	}
+	return n.code, n.text, nil
+}
+
+// Sets names the instruction sets of this machine.
+func Sets() (names []string) {
+	s, err := sets()
+	if err != nil {
+		return nil
+	}
+	for _, isa := range s {
+		names = append(names, isa.name)
+	}
+	return names
+}

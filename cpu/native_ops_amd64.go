@@ -1,0 +1,339 @@
+//go:build linux || darwin || windows
+
+package cpu
+
+import (
+	"math"
+
+	"invar/cpu/internal/amd64"
+	"invar/program"
+)
+
+// body writes instructions from..to-1.
+func (e *emitter) body(from, to int32) {
+	for i := from; i < to; i++ {
+		x := &e.nodes[i]
+		e.now = i
+		switch {
+		case x.op == program.OpLoop:
+			e.loopBlock(i)
+			i = e.end[i]
+		case x.op == program.OpGuard:
+			i = e.guardBlock(i)
+		case x.dead || x.op == program.OpInput || x.op == program.OpConst || x.op == program.OpPhi:
+		default:
+			e.instr(i)
+			e.unpin()
+			e.flush()
+		}
+	}
+}
+
+func (e *emitter) instr(i int32) {
+	x := &e.nodes[i]
+	e.pinArgs(i)
+	switch x.op {
+	case program.OpLoad:
+		m := e.element(x.imm)
+		d := e.result(i)
+		for u := range e.v {
+			e.load(e.number(vectors, d, u), m.Plus(u*e.isa.bytes))
+		}
+		e.define(i, d)
+		return
+	case program.OpStore:
+		s := e.inReg(x.a)
+		m := e.element(x.imm)
+		for u := range e.v {
+			e.store(m.Plus(u*e.isa.bytes), e.number(vectors, s, u))
+		}
+		e.release(i, x.a)
+		return
+	case program.OpIndex:
+		e.affine(rTemp, e.f.Affines[x.imm])
+		d := e.result(i)
+		for u := range e.v {
+			r := e.number(vectors, d, u)
+			if e.isa.zmm {
+				e.a.EVEX(&amd64.FromReg, r, 0, 0, amd64.V(uint8(rTemp)))
+			} else {
+				e.a.VEX(&amd64.FromRegX, amd64.X, r, 0, amd64.V(uint8(rTemp)))
+				e.a.VEX(&amd64.SplatY, amd64.Y, r, 0, amd64.V(r))
+			}
+		}
+		e.define(i, d)
+		return
+	}
+	op := x.op
+	if op == program.OpMerge {
+		op = program.OpSelect
+	}
+	r, f := rowOf[op], e.form(op)
+	switch r.shape {
+	case shBinary, shCommute:
+		a, b := x.a, x.b
+		if r.shape == shCommute && e.reg[a] < 0 && (e.reg[b] >= 0 || e.home[a].kind == inConst) {
+			a, b = b, a
+		}
+		e.simple(i, &f.Insn, a, e.operand(b))
+	case shConst:
+		e.simpleArg(i, &f.Insn, x.a, e.consts.number(r.with))
+	case shUnary:
+		s := e.operand(x.a)
+		d := e.result(i)
+		for u := range e.v {
+			e.op(&f.Insn, e.number(vectors, d, u), 0, s.arg(u))
+		}
+		e.define(i, d)
+	case shFMA:
+		e.fma(i, f)
+	case shCompare:
+		e.compare(i, f)
+	case shLogic, shNot:
+		if !e.isa.zmm {
+			if r.shape == shNot {
+				e.simpleArg(i, &f.Insn, x.a, e.consts.number(r.with))
+				return
+			}
+			if x.not {
+				e.simple(i, &f.not, x.b, e.operand(x.a))
+				return
+			}
+			e.simple(i, &f.Insn, x.a, e.operand(x.b))
+			return
+		}
+		a := e.mask(x.a)
+		b := a
+		if r.shape == shLogic {
+			b = e.mask(x.b)
+		}
+		in := &f.Insn
+		if x.not {
+			a, b, in = b, a, &f.not
+		}
+		d := e.result(i)
+		for u := range e.v {
+			k := a.k(u, kTemp)
+			if r.shape == shNot {
+				e.a.VEX(&f.Insn, amd64.X, e.number(masks, d, u), 0, amd64.V(k))
+			} else {
+				e.kop(in, e.number(masks, d, u), k, b.k(u, kTemp2))
+			}
+		}
+		e.define(i, d)
+	case shBlend:
+		d := e.blend(i, f)
+		e.define(i, d)
+	case shGather:
+		e.gather(i, f)
+	}
+}
+
+// simple writes d = a in b.
+func (e *emitter) simple(i int32, in *amd64.Insn, a int32, b ref) {
+	s := e.inReg(a)
+	b.g = int(e.reg[b.v]) // a and b may be the same value
+	d := e.result(i)
+	for u := range e.v {
+		e.op(in, e.number(vectors, d, u), e.number(vectors, s, u), b.arg(u))
+	}
+	e.define(i, d)
+}
+
+func (e *emitter) simpleArg(i int32, in *amd64.Insn, a int32, b amd64.Arg) {
+	s := e.inReg(a)
+	d := e.result(i)
+	for u := range e.v {
+		e.op(in, e.number(vectors, d, u), e.number(vectors, s, u), b)
+	}
+	e.define(i, d)
+}
+
+// fma writes d = ±a*b ± c. The result takes the register of an operand that nothing needs afterwards,
+// or of a copy of one; of the other two one may be in memory.
+func (e *emitter) fma(i int32, f *form) {
+	x := &e.nodes[i]
+	in := [4]*amd64.Insn{&f.Insn, &f.swap, &f.not, &f.notSwap}[x.neg]
+	a, b, c := x.a, x.b, x.c
+	// free: v's register may be overwritten.
+	free := func(v, other, other2 int32) bool {
+		return e.reg[v] >= 0 && v != other && v != other2 && (e.last[v] <= i && v >= e.cold || e.home[v].kind == inConst)
+	}
+	into := int32(-1)
+	switch {
+	case free(c, a, b):
+		into = c
+	case free(a, b, c):
+		into = a
+	case free(b, a, c):
+		into = b
+	}
+	fresh := into < 0
+	if fresh { // copy one that has to be loaded anyway
+		into = c
+		if e.reg[c] >= 0 && a != b {
+			if e.reg[a] < 0 && a != c {
+				into = a
+			} else if e.reg[b] < 0 && b != c {
+				into = b
+			}
+		}
+	}
+	if into == b && into != c {
+		a, b = b, a
+	}
+	// Now the result goes over a or c.
+	var d int
+	if fresh {
+		d = e.temp(vectors)
+		from := ref{e, into, int(e.reg[into]), e.home[into]}
+		for u := range e.v {
+			e.load(e.number(vectors, d, u), from.arg(u))
+		}
+	} else {
+		d = int(e.reg[into])
+	}
+	order, s, m := "231", a, b
+	if into == c {
+		if e.reg[s] < 0 && (e.reg[m] >= 0 || e.home[s].kind == inConst) {
+			s, m = m, s
+		}
+	} else {
+		// d*b + c: the one in memory comes last.
+		order, s, m = "213", b, c
+		if e.reg[s] < 0 && (e.reg[m] >= 0 || e.home[s].kind == inConst) {
+			order, s, m = "132", c, b
+		}
+	}
+	sg := e.inReg(s)
+	mr := e.operand(m)
+	op := *in
+	if order != "231" {
+		op = fmaOrder(op, order)
+	}
+	for u := range e.v {
+		e.op(&op, e.number(vectors, d, u), e.number(vectors, sg, u), mr.arg(u))
+	}
+	if !fresh { // the register has changed hands
+		e.files[vectors].holds[d] = busy
+		e.reg[into] = -1
+		if e.home[into].kind != inSlot {
+			e.forget(into)
+		}
+	}
+	args := x.args()
+	e.release(i, args[:]...)
+	e.define(i, d)
+}
+
+func (e *emitter) compare(i int32, f *form) {
+	x := &e.nodes[i]
+	a, b := x.a, x.b
+	in, swapped := &f.Insn, &f.swap
+	if x.not {
+		in, swapped = &f.not, &f.notSwap
+	}
+	if in.Name == "" || swapped.Name != "" && e.reg[a] < 0 && (e.reg[b] >= 0 || e.home[a].kind == inConst) {
+		a, b, in = b, a, swapped
+	}
+	if !e.isa.zmm {
+		e.simple(i, in, a, e.operand(b))
+		return
+	}
+	s := e.inReg(a)
+	m := e.operand(b)
+	var with ref
+	if x.and >= 0 {
+		with = e.mask(x.and)
+	}
+	d := e.result(i)
+	for u := range e.v {
+		k := uint8(kNone)
+		if x.and >= 0 {
+			k = with.k(u, kTemp)
+		}
+		e.a.EVEX(in, e.number(masks, d, u), e.number(vectors, s, u), k, m.arg(u))
+	}
+	e.define(i, d)
+}
+
+// blend writes a ? b : c and returns the result's group.
+func (e *emitter) blend(i int32, f *form) int {
+	x := &e.nodes[i]
+	if e.class(i) == masks {
+		return e.blendMasks(i)
+	}
+	var k ref
+	if e.isa.zmm {
+		k = e.mask(x.a)
+	} else {
+		e.inReg(x.a)
+		k = e.operand(x.a)
+	}
+	c := e.inReg(x.c)
+	b := e.operand(x.b)
+	d := e.result(i)
+	for u := range e.v {
+		n := func(g int) uint8 { return e.number(vectors, g, u) }
+		if e.isa.zmm {
+			e.a.EVEX(&f.Insn, n(d), n(c), k.k(u, kTemp), b.arg(u))
+		} else {
+			e.a.VEX4(&f.Insn, n(d), n(c), b.arg(u), n(k.g))
+		}
+	}
+	return d
+}
+
+// blendMasks writes (a & b) | (^a & c) for Bools.
+func (e *emitter) blendMasks(i int32) int {
+	x := &e.nodes[i]
+	a, b, c := e.mask(x.a), e.mask(x.b), e.mask(x.c)
+	d := e.result(i)
+	for u := range e.v {
+		k := a.k(u, kTemp)
+		e.kop(&amd64.KAnd, 0, k, b.k(u, kTemp2))
+		e.kop(&amd64.KAndN, kTemp2, k, c.k(u, kTemp2))
+		e.kop(&amd64.KOr, e.number(masks, d, u), 0, kTemp2)
+	}
+	return d
+}
+
+// gather reads a table. The instruction clears the mask of lanes to read, which
+// has to be made each time, and its registers must all differ.
+func (e *emitter) gather(i int32, f *form) {
+	x := &e.nodes[i]
+	t := e.f.Tables[x.imm]
+	at, ok := e.tables[x.imm]
+	if !ok {
+		at = e.consts.table(t)
+		e.tables[x.imm] = at
+	}
+	s := e.inReg(x.a)
+	index := e.temp(vectors)
+	and := e.form(program.OpIAnd)
+	for u := range e.v {
+		e.op(&and.Insn, e.number(vectors, index, u), e.number(vectors, s, u), e.consts.number(uint64(len(t)-1)))
+	}
+	lanes := index // no register
+	if !e.isa.zmm {
+		lanes = e.temp(vectors)
+	}
+	d := e.temp(vectors)
+	e.a.MovRM(rTemp, amd64.M(rFrame, frameTables))
+	for u := range e.v {
+		x := e.number(vectors, index, u)
+		m := amd64.MX(rTemp, amd64.Reg(x), 8, at)
+		if e.isa.zmm {
+			e.kop(&amd64.KXnor, kTemp, kTemp, kTemp)
+			e.a.EVEX(&f.Insn, e.number(vectors, d, u), 0, kTemp, m)
+		} else {
+			k := e.number(vectors, lanes, u)
+			e.load(k, e.consts.number(math.MaxUint64))
+			e.a.VEX(&f.Insn, amd64.Y, e.number(vectors, d, u), k, m)
+		}
+	}
+	e.drop(vectors, index)
+	e.drop(vectors, lanes)
+	e.release(i, x.a)
+	e.define(i, d)
+}

@@ -1,0 +1,85 @@
+//go:build linux || darwin || windows
+
+package cpu_test
+
+import (
+	"context"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"invar/batch"
+	"invar/cpu"
+	"invar/cpu/internal/amd64/disasm"
+	"invar/problem"
+	"invar/program/progtest"
+)
+
+// Every built-in problem with every method gives the same bits in AVX-512, AVX2 and
+// portable code, also from starts that are not numbers, and a disassembler reads
+// the code as it was meant.
+func TestNativeProblems(t *testing.T) {
+	r := rand.New(rand.NewPCG(9, 10))
+	tool := disasm.Tool()
+	pairs := 0
+	for _, name := range problem.Builtins() {
+		for _, method := range batch.Methods() {
+			p, q, ok := builtin(t, name, method.Name)
+			if !ok {
+				continue
+			}
+			pairs++
+			const n = 150
+			want := samplesOf(p, q, n)
+			for s := range n {
+				for i := range q.Params {
+					want.In[i][s] *= math.Exp(r.NormFloat64())
+				}
+				if s%4 == 0 {
+					want.In[r.IntN(len(want.In))][s] = progtest.Number(r)
+				}
+			}
+			portable, err := cpu.Portable{}.Compile(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := portable.Run(context.Background(), want); err != nil {
+				t.Fatal(err)
+			}
+			for _, set := range cpu.Sets() {
+				x, err := cpu.Native{Set: set}.Compile(p)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got := p.NewBatch(n)
+				got.In = want.In
+				if err := x.Run(context.Background(), got); err != nil {
+					t.Fatal(err)
+				}
+				for k := range want.Out {
+					for s := range n {
+						if !progtest.SameF64(got.Out[k][s], want.Out[k][s]) {
+							t.Fatalf("%s %s on %s, sample %d: %s = %v, want %v", name, method.Name, set, s,
+								p.Slots[p.Results[k]].Name, got.Out[k][s], want.Out[k][s])
+						}
+					}
+				}
+				if tool == "" || method.Name == "lbfgs" || method.Name == "momentum" { // one of a kind is enough
+					continue
+				}
+				code, text, err := cpu.Listing(p, set)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if pairs%5 == 0 {
+					if err := disasm.Compare(tool, code, text); err != nil {
+						t.Fatalf("%s %s on %s: %v", name, method.Name, set, err)
+					}
+				}
+			}
+		}
+	}
+	if pairs < 100 {
+		t.Errorf("%d pairs of problem and method, want more", pairs)
+	}
+}

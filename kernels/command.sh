@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# command.sh SWEEP STANDIN: the command, built with CUDA, where there is no driver, where there is a driver but no
+# device, and on the stand-in for the driver in the folder STANDIN.
+set -euo pipefail
+sweep=$(realpath "$1") standin=$(realpath "$2")
+tmp=$(mktemp -d); trap 'rm -rf "$tmp"' EXIT
+fail() { echo "command.sh: $*" >&2; exit 1; }
+unset CUDASTANDIN
+export -n LD_LIBRARY_PATH
+args=(--alpha 0.1:10:3 --starts 40 --seed 7 --quiet)
+
+# run NAME WANTED-EXIT ENVIRONMENT... -- ARGUMENTS...: output in $tmp/NAME.out and .err
+run() {
+  local name=$1 want=$2 env=() got=0
+  shift 2
+  while [ "$1" != -- ]; do env+=("$1"); shift; done
+  shift
+  env "${env[@]}" "$sweep" "$@" >"$tmp/$name.out" 2>"$tmp/$name.err" || got=$?
+  [ "$got" = "$want" ] || { cat "$tmp/$name.err" >&2; fail "$name: exit code $got, want $want"; }
+}
+says() { grep -qF -- "$2" "$tmp/$1.err" || { cat "$tmp/$1.err" >&2; fail "$1 does not say: $2"; }; }
+
+! ldd "$sweep" | grep -q libcuda || fail "the program depends on the driver's library"
+
+if ! ldconfig -p 2>/dev/null | grep -q libcuda.so.1; then
+  run no-driver 0 A=1 -- --device auto "${args[@]}"
+  run no-driver-cuda 2 A=1 -- --device cuda "${args[@]}"
+  says no-driver-cuda "no NVIDIA driver"
+  [ "$(wc -l <"$tmp/no-driver-cuda.err")" = 1 ] || fail "no driver: more than one line"
+fi
+
+with=(LD_LIBRARY_PATH="$standin")
+run no-device 0 "${with[@]}" CUDASTANDIN=nodevice -- --device auto "${args[@]}"
+run no-device-cuda 2 "${with[@]}" CUDASTANDIN=nodevice -- --engine cuda "${args[@]}"
+says no-device-cuda CUDA_ERROR_NO_DEVICE
+run old-driver 2 "${with[@]}" CUDASTANDIN=version=9020 -- --device cuda "${args[@]}"
+says old-driver "CUDA 9.2"
+run old-driver-auto 0 "${with[@]}" CUDASTANDIN=version=9020 -- --device auto --alpha 1 --starts 4
+says old-driver-auto "on the CPU, because of the GPU: the NVIDIA driver is for CUDA 9.2"
+run third 2 "${with[@]}" CUDASTANDIN=devices=2 -- --device cuda:2 "${args[@]}"
+says third "0..1 are there"
+run no-memory 1 "${with[@]}" CUDASTANDIN=oom=20 -- --device cuda "${args[@]}"
+says no-memory CUDA_ERROR_OUT_OF_MEMORY
+run version 0 "${with[@]}" -- version
+grep -q "cuda .*Works" "$tmp/version.out" || fail "sweep version does not list the GPU"
+
+# The same samples, to the byte, on the CPU and in every order of the threads.
+run cpu 0 A=1 -- --device cpu "${args[@]}" --out "$tmp/cpu"
+for order in forward backward shuffle; do
+  run "$order" 0 "${with[@]}" CUDASTANDIN=order=$order,report -- --device cuda "${args[@]}" --out "$tmp/$order"
+  says "$order" "<<<"
+  for f in samples.parquet paths.parquet; do
+    cmp "$tmp/cpu/$f" "$tmp/$order/$f" || fail "$order: $f differs from the CPU's"
+  done
+done
+run auto 0 "${with[@]}" CUDASTANDIN=report -- --device auto "${args[@]}"
+says auto "<<<"
+echo "command.sh: the command starts and runs with no driver, with no device and on the stand-in; the samples are the CPU's"

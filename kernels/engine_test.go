@@ -1,0 +1,228 @@
+//go:build cgo && linux && (amd64 || arm64) && !nocuda
+
+package kernels
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"invar/batch"
+	"invar/cpu"
+	"invar/graph"
+	"invar/problem"
+	"invar/program"
+	"invar/program/progtest"
+)
+
+// The tests run on the stand-in of internal/cudastandin, which they build; with INVAR_TEST_GPU=1 on the real driver
+// and its first GPU.
+var onGPU = os.Getenv("INVAR_TEST_GPU") == "1"
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		if !onGPU {
+			dir, err := os.MkdirTemp("", "cudastandin")
+			if err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				return 1
+			}
+			defer os.RemoveAll(dir)
+			make := exec.Command("make", "-s", "-C", "../internal/cudastandin", "OUT="+dir)
+			make.Stderr = os.Stderr
+			if err := make.Run(); err != nil {
+				fmt.Fprintln(os.Stderr, "the stand-in cannot be built:", err)
+				return 1
+			}
+			library = filepath.Join(dir, "libcuda.so.1")
+		}
+		return m.Run()
+	}())
+}
+
+// standin sets what the stand-in does wrong.
+func standin(t *testing.T, settings string) {
+	t.Helper()
+	t.Setenv("CUDASTANDIN", settings)
+}
+
+func open(t *testing.T) *Engine {
+	t.Helper()
+	e, err := New(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := e.Close(); err != nil && !t.Failed() {
+			t.Error(err)
+		}
+	})
+	return e
+}
+
+// The engine passes the suite that every engine passes, whatever the order of the threads.
+func TestEngine(t *testing.T) {
+	for _, order := range []string{"forward", "backward", "shuffle"} {
+		t.Run(order, func(t *testing.T) {
+			standin(t, "order="+order)
+			e := open(t)
+			progtest.Engine(t, e, 150)
+		})
+	}
+}
+
+// A launch that ends every few steps, and a memory that holds few samples, change nothing.
+func TestSmallLaunches(t *testing.T) {
+	e := open(t)
+	e.budget = 1
+	progtest.Engine(t, e, 60)
+	e.budget, e.memory = 0, 64<<10
+	progtest.Engine(t, e, 60)
+}
+
+// A batch that does not fit the GPU's memory is run in pieces, and leaves none taken.
+func TestPieces(t *testing.T) {
+	if onGPU {
+		return
+	}
+	standin(t, "memory=0x100000")
+	e := open(t)
+	p, _ := everyOperation()
+	b := everyValue(p, 1)
+	if bytes := 8 * b.N * (len(b.In) + len(b.Out)); bytes < 2<<20 {
+		t.Fatalf("a batch of %d bytes fits the memory", bytes)
+	}
+	before := freeMemory(t, e)
+	same(t, e, p, b, false)
+	if after := freeMemory(t, e); before-after > 4096 { // a module's tables stay
+		t.Errorf("%d bytes stay taken", before-after)
+	}
+}
+
+// Every built-in problem x method gives the bits that the CPU gives.
+func TestBuiltins(t *testing.T) {
+	e := open(t)
+	r := rand.New(rand.NewPCG(7, 8))
+	pairs := 0
+	for _, name := range problem.Builtins() {
+		p, err := problem.Builtin(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := graph.New(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, method := range batch.Methods() {
+			if method.Supports(p) != nil {
+				continue
+			}
+			pairs++
+			limits := batch.DefaultLimits(len(p.Minima) > 0)
+			limits.Iterations = 25
+			prog, err := batch.Compile(m, batch.Spec{Method: method}, batch.Options{Limits: limits})
+			if err != nil {
+				t.Fatal(err)
+			}
+			same(t, e, prog, starts(r, p, prog, 40), pairs%7 == 0)
+		}
+	}
+	if pairs < 100 {
+		t.Errorf("%d problem x method pairs, want 100 or more", pairs)
+	}
+}
+
+// starts is a batch of samples in the problem's box, now and then a nasty one.
+func starts(r *rand.Rand, p *problem.Problem, prog *program.Program, n int) *program.Batch {
+	b := prog.NewBatch(n)
+	for s := range n {
+		for i, q := range p.Params {
+			b.In[i][s] = q.Default * math.Exp(r.NormFloat64())
+		}
+		for i, box := range p.Box {
+			x := box[0] + r.Float64()*(box[1]-box[0])
+			if s%5 == 4 {
+				x = progtest.Special[r.IntN(len(progtest.Special))]
+			}
+			b.In[len(p.Params)+i][s] = x
+		}
+	}
+	return b
+}
+
+// differ runs the batch on e and on the CPU and says where the results differ first, "" if nowhere.
+func differ(e program.Engine, prog *program.Program, want *program.Batch, trace bool) (string, error) {
+	return differWithin(context.Background(), e, prog, want, trace)
+}
+
+func differWithin(ctx context.Context, e program.Engine, prog *program.Program, want *program.Batch, trace bool) (string, error) {
+	got := prog.NewBatch(want.N)
+	got.In = want.In
+	if trace {
+		want.Trace, got.Trace = program.NewTrace(want.N, 8, prog.Results), program.NewTrace(want.N, 8, prog.Results)
+	}
+	for _, x := range []struct {
+		e program.Engine
+		b *program.Batch
+	}{{cpu.Portable{}, want}, {e, got}} {
+		exe, err := x.e.Compile(prog)
+		if err != nil {
+			return "", err
+		}
+		if err := exe.Run(ctx, x.b); err != nil {
+			return "", err
+		}
+	}
+	for k := range want.Out {
+		for s := range want.N {
+			if g, w := got.Out[k][s], want.Out[k][s]; !progtest.SameF64(g, w) {
+				return fmt.Sprintf("%s: sample %d: %s is %v, want %v", prog.Name, s, prog.Slots[prog.Results[k]].Name, g, w), nil
+			}
+		}
+	}
+	for s := range want.N {
+		if !trace {
+			break
+		}
+		if got.Trace.Len[s] != want.Trace.Len[s] {
+			return fmt.Sprintf("%s: sample %d: %d rows traced, want %d", prog.Name, s, got.Trace.Len[s], want.Trace.Len[s]), nil
+		}
+		for i, w := range want.Trace.Data[s] {
+			if !progtest.SameF64(got.Trace.Data[s][i], w) {
+				return fmt.Sprintf("%s: sample %d: traced number %d is %v, want %v", prog.Name, s, i, got.Trace.Data[s][i], w), nil
+			}
+		}
+	}
+	return "", nil
+}
+
+func same(t *testing.T, e program.Engine, prog *program.Program, b *program.Batch, trace bool) {
+	t.Helper()
+	d, err := differ(e, prog, b, trace)
+	if err != nil {
+		t.Fatalf("%s: %v", prog.Name, err)
+	}
+	if d != "" {
+		t.Error(d)
+	}
+}
+
+// Each operation gives the CPU's bits for all combinations of special values, and Check sees where one does not.
+func TestSpecialValues(t *testing.T) {
+	e := open(t)
+	p, _ := everyOperation()
+	same(t, e, p, everyValue(p, 1), false)
+	if err := e.Check(); err != nil {
+		t.Error(err)
+	}
+	e.edit = func(text string) string { return strings.Replace(text, "fma.rn", "fma.rz", 1) }
+	if err := e.Check(); err == nil || !strings.Contains(err.Error(), "faulty") {
+		t.Errorf("an fma that rounds toward zero: %v", err)
+	}
+}

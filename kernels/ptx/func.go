@@ -1,0 +1,429 @@
+package ptx
+
+import (
+	"fmt"
+	"math"
+	"strings"
+
+	"invar/program"
+)
+
+// emitter writes one kernel: functions are written in line, one after another,
+// each value into a register of its own. What the registers of a GPU hold in the end is the assembler's choice.
+type emitter struct {
+	body   strings.Builder
+	regs   [program.Bool + 1]int // how many of each type
+	words  int                   // 32-bit registers
+	labels int
+	arrays []int       // lengths of the local arrays
+	tables [][]float64 // of all functions
+}
+
+// line writes one instruction, or label, or comment.
+func (e *emitter) line(format string, args ...any) {
+	if !strings.HasSuffix(format, ":") {
+		e.body.WriteByte('\t')
+	}
+	fmt.Fprintf(&e.body, format, args...)
+	e.body.WriteByte('\n')
+}
+
+func (e *emitter) register(t program.Type) string {
+	e.regs[t]++
+	return fmt.Sprintf("%s%d", byType[t].prefix, e.regs[t]-1)
+}
+
+// word is a new 32-bit register: loop counters and scratch.
+func (e *emitter) word() string {
+	e.words++
+	return fmt.Sprintf("%%w%d", e.words-1)
+}
+
+func (e *emitter) label(what string) string {
+	e.labels++
+	return fmt.Sprintf("%s_%d", what, e.labels-1)
+}
+
+// write writes a row of the table for the given result and operands.
+func (e *emitter) write(template, d string, args ...string) {
+	pairs := []string{"$d", d}
+	for i, a := range args {
+		pairs = append(pairs, "$"+string(rune('a'+i)), a)
+	}
+	for _, s := range []struct {
+		name string
+		new  func() string
+	}{
+		{"$r1", func() string { return e.register(program.I64) }}, {"$r2", func() string { return e.register(program.I64) }},
+		{"$w1", e.word}, {"$w2", e.word},
+		{"$p1", func() string { return e.register(program.Bool) }}, {"$p2", func() string { return e.register(program.Bool) }},
+	} {
+		if strings.Contains(template, s.name) {
+			pairs = append(pairs, s.name, s.new())
+		}
+	}
+	for _, t := range strings.SplitAfter(strings.NewReplacer(pairs...).Replace(template), ";") {
+		if t = strings.TrimSpace(t); t != "" {
+			e.line("%s", t)
+		}
+	}
+}
+
+func (e *emitter) move(t program.Type, d, a string) {
+	if d != a {
+		e.write(byType[t].move, d, a)
+	}
+}
+
+// inRegister is an operand for instructions that take no constants.
+func (e *emitter) inRegister(t program.Type, a string) string {
+	if strings.HasPrefix(a, "%") {
+		return a
+	}
+	d := e.register(t)
+	e.move(t, d, a)
+	return d
+}
+
+// assignment is one part of an assignment of several registers at once.
+type assignment struct {
+	typ  program.Type
+	d, a string
+}
+
+// assign moves all as if each source were read before any register is written.
+func (e *emitter) assign(all []assignment) {
+	written := map[string]bool{}
+	for _, m := range all {
+		written[m.d] = true
+	}
+	for i, m := range all {
+		if m.a != m.d && written[m.a] {
+			t := e.register(m.typ)
+			e.move(m.typ, t, m.a)
+			all[i].a = t
+		}
+	}
+	for _, m := range all {
+		e.move(m.typ, m.d, m.a)
+	}
+}
+
+// constant is how a constant is written as an operand.
+func constant(t program.Type, bits uint64) string {
+	if t == program.F64 {
+		return fmt.Sprintf("0d%016X", bits)
+	}
+	if v := int64(bits); v >= -1<<31 && v < 1<<31 {
+		return fmt.Sprint(v)
+	}
+	return fmt.Sprintf("0x%X", bits)
+}
+
+// function is a Func being written.
+type function struct {
+	*emitter
+	f       *program.Func
+	in      []string // operands that stand for the inputs
+	ref     []string // operand that stands for each value
+	counter []string // register of each loop's counter
+	array   []int    // number of each array in the kernel
+	table   []int    // number of each table in the kernel
+	end     map[int]int
+}
+
+// call writes f in line. in names its inputs, registers that f does not change; the operands that stand for its
+// outputs are returned.
+func (e *emitter) call(f *program.Func, in []string) ([]string, error) {
+	if err := checkCounters(f); err != nil {
+		return nil, err
+	}
+	w := &function{emitter: e, f: f, in: in, ref: make([]string, len(f.Instrs)), counter: make([]string, len(f.Loops)), end: map[int]int{}}
+	for _, n := range f.Arrays {
+		w.array = append(w.array, len(e.arrays))
+		e.arrays = append(e.arrays, n)
+	}
+	for _, t := range f.Tables {
+		w.table = append(w.table, e.addTable(t))
+	}
+	for i := range f.Instrs {
+		if op := f.Instrs[i].Op; op == program.OpEndLoop || op == program.OpEndGuard {
+			w.end[int(f.Instrs[i].Imm)] = i
+		}
+	}
+	w.run(0, len(f.Instrs))
+	out := make([]string, len(f.Out))
+	for i, v := range f.Out {
+		out[i] = w.ref[v]
+	}
+	return out, nil
+}
+
+// addTable gives the number of a table with these entries.
+func (e *emitter) addTable(t []float64) int {
+next:
+	for i, u := range e.tables {
+		if len(u) != len(t) {
+			continue
+		}
+		for k := range u {
+			if math.Float64bits(u[k]) != math.Float64bits(t[k]) {
+				continue next
+			}
+		}
+		return i
+	}
+	e.tables = append(e.tables, t)
+	return len(e.tables) - 1
+}
+
+func (w *function) run(from, to int) {
+	for i := from; i < to; i++ {
+		switch w.f.Instrs[i].Op {
+		case program.OpLoop:
+			w.loop(i, w.end[i])
+			i = w.end[i]
+		case program.OpGuard:
+			i = w.guard(i, w.end[i])
+		default:
+			w.one(i)
+		}
+	}
+}
+
+// one writes a plain instruction.
+func (w *function) one(i int) {
+	in := &w.f.Instrs[i]
+	switch in.Op {
+	case program.OpInput:
+		w.ref[i] = w.in[in.Imm]
+		return
+	case program.OpLoopOut: // the loop is over: its carried value stays as it is
+		w.ref[i] = w.ref[in.A]
+		return
+	case program.OpIndex:
+		if a := w.f.Affines[in.Imm]; len(a.Terms) == 0 {
+			w.ref[i] = constant(program.I64, uint64(a.Const))
+			return
+		}
+	case program.OpConst:
+		if in.Type != program.Bool {
+			w.ref[i] = constant(in.Type, in.Imm)
+			return
+		}
+	}
+	if in.Op == program.OpStore {
+		w.line("st.local.f64 %s, %s;", w.element(in), w.inRegister(program.F64, w.ref[in.A]))
+		return
+	}
+	d := w.register(in.Type)
+	w.ref[i] = d
+	switch in.Op {
+	case program.OpConst: // a predicate has no constants
+		w.line("setp.eq.u32 %s, %d, 1;", d, in.Imm)
+	case program.OpIndex:
+		w.line("cvt.s64.s32 %s, %s;", d, w.affine(w.f.Affines[in.Imm]))
+	case program.OpLoad:
+		w.line("ld.local.f64 %s, %s;", d, w.element(in))
+	case program.OpTable:
+		t := w.f.Tables[in.Imm]
+		at := w.register(program.I64)
+		base := w.register(program.I64)
+		w.line("and.b64 %s, %s, %d;", at, w.ref[in.A], len(t)-1)
+		w.line("shl.b64 %s, %s, 3;", at, at)
+		w.line("mov.u64 %s, table%d;", base, w.table[in.Imm])
+		w.line("add.s64 %s, %s, %s;", base, base, at)
+		w.line("ld.global.f64 %s, [%s];", d, base)
+	default:
+		template := instructions[in.Op]
+		if in.Op == program.OpSelect || in.Op == program.OpMerge {
+			template = byType[in.Type].choose
+		}
+		if template == "" {
+			panic("ptx: no instruction for " + in.Op.String())
+		}
+		args := make([]string, in.Op.NumArgs())
+		for k := range args {
+			args[k] = w.ref[in.Arg(k)]
+		}
+		w.write(template, d, args...)
+	}
+}
+
+// affine writes the sum of an index expression, 32 bits wide.
+func (w *function) affine(a program.Affine) string {
+	sum := fmt.Sprint(a.Const)
+	for k, t := range a.Terms {
+		c := w.counter[t.Loop]
+		switch {
+		case t.Coef == 0:
+			continue
+		case t.Coef == 1 && k == 0 && a.Const == 0:
+			sum = c
+			continue
+		}
+		r := w.word()
+		if t.Coef == 1 {
+			w.line("add.s32 %s, %s, %s;", r, c, sum)
+		} else {
+			w.line("mad.lo.s32 %s, %s, %d, %s;", r, c, t.Coef, sum)
+		}
+		sum = r
+	}
+	return sum
+}
+
+// element writes the address of an array element.
+func (w *function) element(in *program.Instr) string {
+	a := w.f.Affines[in.Imm>>32]
+	array := w.array[in.Imm&0xffffffff]
+	if len(a.Terms) == 0 {
+		return fmt.Sprintf("[array%d+%d]", array, 8*a.Const)
+	}
+	index := w.affine(program.Affine{Terms: a.Terms}) // the constant part goes into the instruction
+	base, at := w.register(program.I64), w.register(program.I64)
+	w.line("mov.u64 %s, array%d;", base, array)
+	w.line("mad.wide.s32 %s, %s, 8, %s;", at, index, base)
+	return fmt.Sprintf("[%s+%d]", at, 8*a.Const)
+}
+
+func (w *function) loop(at, end int) {
+	f := w.f
+	id := int(f.Instrs[at].Imm)
+	l := f.Loops[id]
+	first, last := at+1, at+1
+	for ; f.Instrs[last].Op == program.OpPhi; last++ {
+		in := &f.Instrs[last]
+		w.ref[last] = w.register(in.Type)
+		w.move(in.Type, w.ref[last], w.ref[in.A])
+	}
+	counter, again, out := w.word(), w.label("loop"), w.label("endloop")
+	more := w.register(program.Bool)
+	w.line("mov.s32 %s, %s;", counter, w.affine(l.Lo))
+	hi := w.affine(l.Hi)
+	if len(l.Lo.Terms) > 0 || len(l.Hi.Terms) > 0 || l.Lo.Const >= l.Hi.Const { // else the first trip is certain
+		w.line("setp.lt.s32 %s, %s, %s;", more, counter, hi)
+		w.line("@!%s bra %s;", more, out)
+	}
+	w.counter[id] = counter
+	w.line("%s:", again)
+	w.run(last, end)
+	var next []assignment
+	for i := first; i < last; i++ {
+		next = append(next, assignment{f.Instrs[i].Type, w.ref[i], w.ref[f.Instrs[i].B]})
+	}
+	w.assign(next)
+	w.line("add.s32 %s, %s, 1;", counter, counter)
+	w.line("setp.lt.s32 %s, %s, %s;", more, counter, hi)
+	w.line("@%s bra %s;", more, again)
+	w.line("%s:", out)
+}
+
+// guard writes a guarded block, which threads that do not ask for it branch around, and its merges; it returns
+// the position of the last of these.
+func (w *function) guard(at, end int) int {
+	f := w.f
+	orElse, out := w.label("else"), w.label("endguard")
+	w.line("@!%s bra %s;", w.ref[f.Instrs[at].A], orElse)
+	w.run(at+1, end)
+	last := end
+	for last+1 < len(f.Instrs) && f.Instrs[last+1].Op == program.OpMerge {
+		last++
+		w.ref[last] = w.register(f.Instrs[last].Type)
+	}
+	for i := end + 1; i <= last; i++ {
+		w.move(f.Instrs[i].Type, w.ref[i], w.ref[f.Instrs[i].B])
+	}
+	w.line("bra %s;", out)
+	w.line("%s:", orElse)
+	for i := end + 1; i <= last; i++ {
+		w.move(f.Instrs[i].Type, w.ref[i], w.ref[f.Instrs[i].C])
+	}
+	w.line("%s:", out)
+	return last
+}
+
+// span is an interval of integers, both ends included.
+type span struct{ lo, hi float64 }
+
+// bound is the interval of an index expression for counters within their spans.
+func bound(a program.Affine, counters []span) span {
+	s := span{float64(a.Const), float64(a.Const)}
+	for _, t := range a.Terms {
+		x, y := float64(t.Coef)*counters[t.Loop].lo, float64(t.Coef)*counters[t.Loop].hi
+		s.lo += min(x, y)
+		s.hi += max(x, y)
+	}
+	return s
+}
+
+// trips is the interval of a loop's counter.
+func trips(l program.Loop, counters []span) span {
+	lo := bound(l.Lo, counters).lo
+	return span{lo, max(lo, bound(l.Hi, counters).hi-1)}
+}
+
+// operations is how many operations a call of f takes, at most.
+func operations(f *program.Func) int {
+	counters := make([]span, len(f.Loops))
+	times := []float64{1}
+	sum := 0.0
+	for i := range f.Instrs {
+		in := &f.Instrs[i]
+		switch in.Op {
+		case program.OpLoop:
+			c := trips(f.Loops[in.Imm], counters)
+			counters[in.Imm] = c
+			times = append(times, times[len(times)-1]*(c.hi-c.lo+1))
+		case program.OpEndLoop:
+			times = times[:len(times)-1]
+		default:
+			sum += times[len(times)-1]
+		}
+	}
+	return int(min(sum, 1<<50))
+}
+
+// checkCounters makes sure that loop counters, their bounds and index
+// expressions fit into 32 bits.
+func checkCounters(f *program.Func) error {
+	counters := make([]span, len(f.Loops))
+	of := func(a program.Affine) span { return bound(a, counters) }
+	check := func(a program.Affine) error {
+		if s := of(a); !(s.lo > math.MinInt32 && s.hi < math.MaxInt32) {
+			return fmt.Errorf("ptx: %s: index %s reaches from %g to %g, 32 bits are allowed", f.Name, a, s.lo, s.hi)
+		}
+		return nil
+	}
+	for i := range f.Instrs {
+		in := &f.Instrs[i]
+		var err error
+		switch in.Op {
+		case program.OpLoop:
+			l := f.Loops[in.Imm]
+			if err = check(l.Lo); err == nil {
+				err = check(l.Hi)
+			}
+			counters[in.Imm] = trips(l, counters)
+		case program.OpIndex:
+			err = check(f.Affines[in.Imm])
+		case program.OpLoad, program.OpStore:
+			err = check(f.Affines[in.Imm>>32])
+		}
+		if err != nil {
+			return err
+		}
+	}
+	total := 0
+	for _, n := range f.Arrays {
+		total += n
+	}
+	if total > MaxLocal/8 {
+		return fmt.Errorf("ptx: %s: local arrays of %d bytes, %d are allowed on a GPU", f.Name, 8*total, MaxLocal)
+	}
+	return nil
+}
+
+// MaxLocal is how many bytes of local memory the arrays of one function may
+// take: what every GPU has for one thread is 512 KiB.
+const MaxLocal = 256 << 10
