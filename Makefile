@@ -75,16 +75,13 @@ clean:
 	rm -rf bin
 
 # ---- GPUs (docs/gpu.md). Needs a C compiler; neither a GPU, a driver nor a CUDA toolkit.
-# make build-cuda  builds bin/sweep with the CUDA engine; it starts with and without a driver
-# make test-cuda   tests that engine on the stand-in for the driver of internal/cudastandin
-# make test-ptxas  has NVIDIA's ptxas assemble the kernels (installed from pip into bin/), checks our cuda.h
 .PHONY: build-cuda test-cuda test-ptxas docs-gpu
 CUDA = CGO_ENABLED=1 CGO_CFLAGS="-O2 -I$(CURDIR)/kernels/driver/include" CGO_LDFLAGS="-L$(CURDIR)/kernels/driver/link"
 
 build-cuda:
-	$(CUDA) $(GO) build -o bin/sweep ./cmd/sweep
+	$(CUDA) $(GO) build -o bin/sweep-cuda ./cmd/sweep
 
-test-cuda:
+test-cuda: build-cuda
 	$(CUDA) $(GO) vet ./kernels/... ./cmd/sweep
 	$(CUDA) $(GO) test ./kernels/... ./cmd/sweep
 	$(CUDA) $(GO) build -o bin/sweep-cuda ./cmd/sweep

@@ -28,9 +28,10 @@ import (
 
 // notRun are the commands that are shown and not run here, with the reason.
 var notRun = map[string]string{
-	"make run":   "builds, and runs a command that is shown and run by itself",
-	"make build": "TestCommands has built it",
-	"make test":  "runs this test",
+	"make run":        "builds, and runs a command that is shown and run by itself",
+	"make build":      "TestCommands has built it",
+	"make test":       "runs this test",
+	"make build-cuda": "needs cgo; make test-cuda builds and runs it",
 	"go run ./internal/elementary/accuracy > docs/accuracy.md": "takes minutes; its package has tests",
 	"sweep --resume DIR": "DIR stands for a folder; the tests of the command resume",
 	`id=$(OUT=results sbatch --parsable --array=1-8 slurm.sh --alpha 0.01:100 --starts 1000000)`: "needs Slurm",
