@@ -84,7 +84,6 @@ build-cuda:
 test-cuda: build-cuda
 	$(CUDA) $(GO) vet ./kernels/... ./cmd/sweep
 	$(CUDA) $(GO) test ./kernels/... ./cmd/sweep
-	$(CUDA) $(GO) build -o bin/sweep-cuda ./cmd/sweep
 	$(MAKE) -s -C internal/cudastandin OUT=$(CURDIR)/bin/cudastandin
 	kernels/command.sh bin/sweep-cuda bin/cudastandin
 
