@@ -23,9 +23,10 @@ func check(w *work, got, reference [][]float64) (string, error) {
 	return checkMinima(w, got)
 }
 
-// checkIterates is for a fixed number of iterations: everybody must be at the same point.
+// checkIterates is for a fixed number of iterations: everybody must be at the same point, but for the item's strays.
 func checkIterates(w *work, got, reference [][]float64) (string, error) {
-	worst := 0.0
+	worst, strays := 0.0, 0
+samples:
 	for i := range got[0] {
 		for c, name := range []string{"x0", "x1", "loss"} {
 			by := max(math.Abs(reference[c][i]), w.floor)
@@ -37,10 +38,16 @@ func checkIterates(w *work, got, reference [][]float64) (string, error) {
 				d = 0
 			}
 			if !(d <= w.tolerance) {
+				if strays++; float64(strays) <= w.strays*float64(len(got[0])) {
+					continue samples
+				}
 				return "", fmt.Errorf("sample %d from (%v, %v): %s is %v, ours %v; off by %.2g, allowed is %.0e", i, w.x[0][i], w.x[1][i], name, got[c][i], reference[c][i], d, w.tolerance)
 			}
 			worst = max(worst, d)
 		}
+	}
+	if strays > 0 {
+		return fmt.Sprintf("%.0e; %d of %d elsewhere", worst, strays, len(got[0])), nil
 	}
 	return fmt.Sprintf("%.0e", worst), nil
 }
