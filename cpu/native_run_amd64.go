@@ -180,7 +180,7 @@ func (x *nativeExecutable) Run(ctx context.Context, b *program.Batch) error {
 		}
 		return p.Run(ctx, b)
 	}
-	if err := (&executable{p: x.p}).check(b); err != nil {
+	if err := x.p.CheckBatch(b); err != nil {
 		return err
 	}
 	threads := x.threads

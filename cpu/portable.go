@@ -120,7 +120,7 @@ func (x *executable) release(w *worker) {
 
 // Run implements program.Executable. Results of samples that are not finished are 0, their status among them.
 func (x *executable) Run(ctx context.Context, b *program.Batch) error {
-	if err := x.check(b); err != nil {
+	if err := x.p.CheckBatch(b); err != nil {
 		return err
 	}
 	for _, col := range b.Out {
@@ -150,48 +150,6 @@ func (x *executable) Run(ctx context.Context, b *program.Batch) error {
 	for _, err := range errs {
 		if err != nil {
 			return err
-		}
-	}
-	return nil
-}
-
-func (x *executable) check(b *program.Batch) error {
-	p := x.p
-	columns := func(what string, c [][]float64, n int) error {
-		if len(c) != n {
-			return fmt.Errorf("cpu: %s: a batch with %d %s columns, want %d", p.Name, len(c), what, n)
-		}
-		for i := range c {
-			if len(c[i]) < b.N {
-				return fmt.Errorf("cpu: %s: %s column %d has %d samples, want %d", p.Name, what, i, len(c[i]), b.N)
-			}
-		}
-		return nil
-	}
-	if b.N < 0 {
-		return fmt.Errorf("cpu: %s: a batch of %d samples, want 0 or more", p.Name, b.N)
-	}
-	if err := columns("input", b.In, len(p.In)); err != nil {
-		return err
-	}
-	if err := columns("output", b.Out, len(p.Results)); err != nil {
-		return err
-	}
-	t := b.Trace
-	if t == nil {
-		return nil
-	}
-	for _, s := range t.Slots {
-		if s < 0 || s >= len(p.Slots) || p.Slots[s].Type == program.Bool {
-			return fmt.Errorf("cpu: %s: a trace of slot %d, want an F64 or I64 slot below %d", p.Name, s, len(p.Slots))
-		}
-	}
-	if len(t.Len) < b.N || len(t.Data) < b.N {
-		return fmt.Errorf("cpu: %s: a trace of %d samples, want %d", p.Name, min(len(t.Len), len(t.Data)), b.N)
-	}
-	for i := range b.N {
-		if len(t.Data[i]) < t.Rows*len(t.Slots) {
-			return fmt.Errorf("cpu: %s: a trace of %d numbers for sample %d, want %d rows of %d", p.Name, len(t.Data[i]), i, t.Rows, len(t.Slots))
 		}
 	}
 	return nil

@@ -216,7 +216,7 @@ func (x *executable) kernel(trace []int) (*kernel, error) {
 
 // Run implements program.Executable. A batch that does not fit the GPU's memory is run in pieces.
 func (x *executable) Run(ctx context.Context, b *program.Batch) error {
-	if err := check(x.p, b); err != nil {
+	if err := x.p.CheckBatch(b); err != nil {
 		return err
 	}
 	for _, c := range b.Out {

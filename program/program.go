@@ -70,6 +70,49 @@ func (p *Program) NewBatch(n int) *Batch {
 	return &Batch{N: n, In: columns(len(p.In), n), Out: columns(len(p.Results), n)}
 }
 
+// CheckBatch reports what is wrong with a batch of p: columns that are missing or
+// too short, or a trace that does not fit. Engines call it before they run one.
+func (p *Program) CheckBatch(b *Batch) error {
+	columns := func(what string, c [][]float64, n int) error {
+		if len(c) != n {
+			return fmt.Errorf("program: %s: a batch with %d %s columns, want %d", p.Name, len(c), what, n)
+		}
+		for i := range c {
+			if len(c[i]) < b.N {
+				return fmt.Errorf("program: %s: %s column %d has %d samples, want %d", p.Name, what, i, len(c[i]), b.N)
+			}
+		}
+		return nil
+	}
+	if b.N < 0 {
+		return fmt.Errorf("program: %s: a batch of %d samples, want 0 or more", p.Name, b.N)
+	}
+	if err := columns("input", b.In, len(p.In)); err != nil {
+		return err
+	}
+	if err := columns("output", b.Out, len(p.Results)); err != nil {
+		return err
+	}
+	t := b.Trace
+	if t == nil {
+		return nil
+	}
+	for _, s := range t.Slots {
+		if s < 0 || s >= len(p.Slots) || p.Slots[s].Type == Bool {
+			return fmt.Errorf("program: %s: a trace of slot %d, want an F64 or I64 slot below %d", p.Name, s, len(p.Slots))
+		}
+	}
+	if len(t.Len) < b.N || len(t.Data) < b.N || t.Rows < 0 {
+		return fmt.Errorf("program: %s: a trace of %d samples and %d rows, want %d samples and 0 rows or more", p.Name, min(len(t.Len), len(t.Data)), t.Rows, b.N)
+	}
+	for i := range b.N {
+		if len(t.Data[i]) < t.Rows*len(t.Slots) {
+			return fmt.Errorf("program: %s: a trace of %d numbers for sample %d, want %d rows of %d", p.Name, len(t.Data[i]), i, t.Rows, len(t.Slots))
+		}
+	}
+	return nil
+}
+
 // NewTrace makes room for rows rows of the given slots for n samples.
 func NewTrace(n, rows int, slots []int) *Trace {
 	return &Trace{Slots: slots, Rows: rows, Len: make([]int, n), Data: columns(n, rows*len(slots))}
