@@ -58,6 +58,7 @@ func (c *child) start() error {
 	// Nothing of a caller's settings may change the number of threads.
 	c.cmd.Env = append(os.Environ(), "XLA_FLAGS=", "JAX_PLATFORMS=cpu", "PYTHONDONTWRITEBYTECODE=1")
 	c.log = &tail{}
+	c.cmd.WaitDelay = 5 * time.Second
 	c.cmd.Stderr = c.log
 	var err error
 	if c.in, err = c.cmd.StdinPipe(); err != nil {
@@ -82,6 +83,8 @@ func (c *child) ask(want, format string, args ...any) (string, error) {
 		line, err = c.out.ReadString('\n')
 	}
 	if err != nil {
+		// What it said last is whole only when it has ended.
+		c.close()
 		return "", fmt.Errorf("%s: %q: %w; its last words: %s", filepath.Base(c.command[0]), command, err, c.log)
 	}
 	word, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
