@@ -8,6 +8,7 @@
 # make test-cuda    the CUDA build, on a stand-in for the driver (gcc, g++)
 # make bench        bench/RESULTS.md: Invar next to others; bench-quick: the same, small
 # make build-cuda   bin/sweep-cuda, for machines with an NVIDIA GPU
+# make bench-gpu    bench/GPU.md: samples a second on this machine's GPU, next to its processor and to JAX
 # make docs         rewrites the parts of docs/ that tables in the code determine; also
 #                   docs-images, docs-gpu, accuracy
 GO    ?= go
@@ -75,17 +76,23 @@ clean:
 	rm -rf bin
 
 # ---- GPUs (docs/gpu.md). Needs a C compiler; neither a GPU, a driver nor a CUDA toolkit.
-.PHONY: build-cuda test-cuda test-ptxas docs-gpu
+.PHONY: build-cuda test-cuda test-ptxas docs-gpu bench-gpu
 CUDA = CGO_ENABLED=1 CGO_CFLAGS="-O2 -I$(CURDIR)/kernels/driver/include" CGO_LDFLAGS="-L$(CURDIR)/kernels/driver/link"
 
 build-cuda:
 	$(CUDA) $(GO) build -o bin/sweep-cuda ./cmd/sweep
+
+# bench/GPU.md: this machine's GPU next to its processor, to the card's own limit, and to JAX on it (GPU_PYTHON names an
+# interpreter that has it). Fails where there is no GPU.
+bench-gpu:
+	GO='$(GO)' bench/gpu.sh $(BENCH_FLAGS)
 
 test-cuda: build-cuda
 	$(CUDA) $(GO) vet ./kernels/... ./cmd/sweep
 	$(CUDA) $(GO) test ./kernels/... ./cmd/sweep
 	$(MAKE) -s -C internal/cudastandin OUT=$(CURDIR)/bin/cudastandin
 	kernels/command.sh bin/sweep-cuda bin/cudastandin
+	LD_LIBRARY_PATH=bin/cudastandin ALLOW_MISSING=1 bench/gpu.sh --samples 100 --repeats 1 --only gd,lm --out bin/GPU-standin.md
 
 test-ptxas:
 	kernels/ptx/ptxas.sh
