@@ -2,6 +2,7 @@
 # make test         runs every test that needs no GPU
 #
 # make test-race    the race detector over the engines and the driver (gcc)
+# make test-emulated  processors without AVX-512 and without AVX, emulated (qemu-user, on x86-64 Linux)
 # make test-python  reads result folders with pandas and DuckDB (Python 3.11 or newer)
 # make test-report  opens report.html in headless Chromium (node and npm)
 # make test-ptxas   NVIDIA's assembler takes every GPU kernel (Python)
@@ -15,7 +16,7 @@ GO    ?= go
 TAGS  := nocuda
 export CGO_ENABLED = 0
 
-.PHONY: run build test test-race test-python test-report fuzz bench bench-quick docs docs-images accuracy clean
+.PHONY: run build test test-race test-emulated test-python test-report fuzz bench bench-quick docs docs-images accuracy clean
 
 run: build
 	bin/sweep --alpha 0.01:100 --starts 10000
@@ -30,6 +31,12 @@ test:
 test-race:
 	CGO_ENABLED=1 $(GO) test -race -tags $(TAGS) ./batch -run 'Threads|Interrupted|Samples'
 	CGO_ENABLED=1 $(GO) test -race -tags $(TAGS) ./cpu -run 'TestEngine|TestNativeUnderCollection|TestNativeSizes'
+
+# The code for AVX2 on a processor that has nothing better, emulated by QEMU. Tests of how long calls last, and of
+# signals in them, would test the emulator.
+test-emulated: build
+	tests/emulated.sh bin/sweep
+	INVAR_TEST_SET=avx2 $(GO) test -tags $(TAGS) -exec 'qemu-x86_64 -cpu Haswell' ./cpu -run Native -skip 'NativeStops|NativeUnderCollection'
 
 # Reads result folders with pandas and DuckDB, from tests/requirements.txt; Python 3.11 or newer.
 PYTHON ?= python3
