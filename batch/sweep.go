@@ -38,6 +38,9 @@ type Sweep struct {
 	// point, start by start) whatever the number of threads, from one goroutine at a
 	// time. It must not keep the chunk.
 	Sink func(*Chunk) error
+	// Prepare, if set, is called with each chunk before Sink, by several goroutines at
+	// once, in no order. What takes time belongs here; it leaves it in Chunk.Prepared.
+	Prepare func(*Chunk) error
 	// Load, if set, may fill in Batch.Out for the first samples of a chunk from an earlier run and say
 	// how many; these are not run again, but counted and given to Sink as any other.
 	// It is called by several goroutines at once.
@@ -62,6 +65,8 @@ type Chunk struct {
 	Batch   *program.Batch
 	Seconds float64 // processor time; 0 if all was loaded
 	Loaded  int     // how many of the first samples Load supplied
+
+	Prepared any // what Sweep.Prepare made, for Sink
 }
 
 // ChunkSize is the number of samples in a chunk (the last of a method may be
@@ -295,6 +300,11 @@ func (sw *Sweep) method(ctx context.Context, index int, spec Spec, progress *met
 			Batch: &program.Batch{N: n, In: cut(whole.In, 0, n), Out: cut(whole.Out, 0, n)}}
 		if err := sw.run(ctx, exe, c, pieces); err != nil {
 			return err
+		}
+		if sw.Prepare != nil {
+			if err := sw.Prepare(c); err != nil {
+				return err
+			}
 		}
 		if sw.Sink != nil {
 			if err := inOrder.wait(ctx, i); err != nil {
