@@ -69,6 +69,10 @@ var mutations = []struct {
 	{"ieq is ine", replace(`setp\.eq\.s64 (%p\d+), (%l\d+), (%l\d+)`, "setp.ne.s64 $1, $2, $3")},
 	{"select of numbers the other way round", replace(`selp\.f64 (\S+), (\S+), (\S+), `, "selp.f64 $1, $3, $2, ")},
 	{"select of integers the other way round", replace(`selp\.b64 (\S+), (%l\d+), (%l\d+), `, "selp.b64 $1, $3, $2, ")},
+	{"a narrow sum is a difference", replace(`add\.s32 (%w\d+), (%w\d+), (%w\d+);`, "sub.s32 $1, $2, $3;")},
+	{"a narrow comparison is unsigned", replace(`setp\.lt\.s32`, "setp.lt.u32")},
+	{"a narrow select the other way round", replace(`selp\.b32 (\S+), (\S+), (\S+), `, "selp.b32 $1, $3, $2, ")},
+	{"a narrow number is widened without its sign", replace(`cvt\.s64\.s32`, "cvt.u64.u32")},
 
 	// Memory.
 	{"a table is read one on", replace(`(and\.b64 %l\d+, %l\d+, )(\d+);\n\tshl`, "${1}0;\n\tshl")},

@@ -120,6 +120,7 @@ func (k *kernel) run() error {
 	for _, i := range s.Kept {
 		k.kept = append(k.kept, k.p.Slots[i])
 	}
+	bounds := counters(s)
 	refill := func() error {
 		again := k.label("take")
 		if s.Ended {
@@ -133,7 +134,7 @@ func (k *kernel) run() error {
 		if s.Ended { // by Setup: the results are what Setup makes of all slots
 			k.comment("a sample may end before its first step")
 			ok, going := k.register(program.Bool), k.label("going")
-			k.line("setp.eq.s64 %s, %s, 0;", ok, out[len(out)-1])
+			k.line("setp.eq.s64 %s, %s, 0;", ok, k.wide(out[len(out)-1]))
 			k.line("@%s bra %s;", ok, going)
 			whole := *k.p.Setup
 			whole.Out = nil
@@ -151,7 +152,7 @@ func (k *kernel) run() error {
 		k.set(0, out[:len(s.Kept)])
 		return nil
 	}
-	if err := k.begin(refill); err != nil {
+	if err := k.begin(bounds, refill); err != nil {
 		return err
 	}
 	k.comment("step")
@@ -191,7 +192,7 @@ func (k *kernel) trace() error {
 		k.line("mov.b64 %s, -1;", k.last)
 		return nil
 	}
-	if err := k.begin(refill); err != nil {
+	if err := k.begin(nil, refill); err != nil {
 		return err
 	}
 	k.record()
@@ -239,8 +240,9 @@ func (k *kernel) word64(array, index string) string {
 	return at
 }
 
-// begin writes all up to the loop; refill writes what takes a sample and sets it up.
-func (k *kernel) begin(refill func() error) error {
+// begin writes all up to the loop; refill writes what takes a sample and sets it up, and counters bounds
+// the state that counts.
+func (k *kernel) begin(counters map[int]span, refill func() error) error {
 	k.param = map[string]string{}
 	for i, name := range k.params {
 		r := k.register(program.I64)
@@ -248,8 +250,14 @@ func (k *kernel) begin(refill func() error) error {
 		k.param[name] = r
 	}
 	k.sample, k.left = k.register(program.I64), k.word()
-	for _, s := range k.kept {
-		k.state = append(k.state, k.register(s.Type))
+	k.bounds = map[string]span{}
+	for i, s := range k.kept {
+		if b, ok := counters[i]; ok {
+			k.state = append(k.state, k.word())
+			k.bounds[k.state[i]] = b
+		} else {
+			k.state = append(k.state, k.register(s.Type))
+		}
 		k.comment("%s is %s", k.state[len(k.state)-1], plain(s.Name))
 	}
 	few := k.register(program.I64)
@@ -315,7 +323,14 @@ func (k *kernel) load(t program.Type, d, at string) {
 	case program.F64:
 		k.line("ld.global.f64 %s, [%s];", d, at)
 	case program.I64:
-		k.line("ld.global.u64 %s, [%s];", d, at)
+		r := d
+		if isNarrow(d) {
+			r = k.register(t)
+		}
+		k.line("ld.global.u64 %s, [%s];", r, at)
+		if r != d {
+			k.line("cvt.u32.u64 %s, %s;", d, r)
+		}
 	case program.Bool:
 		r := k.register(program.I64)
 		k.line("ld.global.u64 %s, [%s];", r, at)
@@ -328,7 +343,7 @@ func (k *kernel) store(t program.Type, at, a string) {
 	case program.F64:
 		k.line("st.global.f64 [%s], %s;", at, k.inRegister(t, a))
 	case program.I64:
-		k.line("st.global.u64 [%s], %s;", at, k.inRegister(t, a))
+		k.line("st.global.u64 [%s], %s;", at, k.inRegister(t, k.wide(a)))
 	case program.Bool:
 		r := k.register(program.I64)
 		k.line("selp.b64 %s, 1, 0, %s;", r, a)
@@ -377,7 +392,7 @@ func (k *kernel) number(t program.Type, a string) string {
 		return k.inRegister(t, a)
 	}
 	d := k.register(program.F64)
-	k.line("cvt.rn.f64.s64 %s, %s;", d, k.inRegister(t, a))
+	k.line("cvt.rn.f64.s64 %s, %s;", d, k.inRegister(t, k.wide(a)))
 	return d
 }
 
