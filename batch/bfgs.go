@@ -71,7 +71,7 @@ var bfgs = Method{
 		for i := range d {
 			d[i] = s.Neg(s.dot(next[i], s.Grad))
 		}
-		descends := s.And(s.Lt(s.dot(d, s.Grad), zero), s.finite(d...))
+		descends := s.And(s.Lt(s.dot(d, s.Grad), zero), s.AllFinite(d...))
 		d = s.selects(descends, d, linalg.Neg(s.Builder, s.Grad))
 		s.Fallback(s.Or(s.Not(descends), s.And(s.Not(usable), s.Not(s.First))))
 

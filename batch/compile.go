@@ -286,7 +286,7 @@ func (c *compiler) step(prog *program.Program, split bool) (*program.Func, []*Va
 	}
 	stop(b.And(acc, b.Not(b.ILt(newIteration, b.I(int64(c.o.Iterations))))), IterationLimit)
 	stop(b.And(acc, converged), Converged)
-	stop(b.And(acc, b.Not(s.finite(append([]Value{s.Loss}, trial...)...))), Diverged)
+	stop(b.And(acc, b.Not(s.AllFinite(append([]Value{s.Loss}, trial...)...))), Diverged)
 
 	// A fallback counts where its step is taken.
 	newFallbacks := b.IAdd(fallbacks, one(b.And(acc, b.IEq(status, b.I(int64(Running))), b.Or(s.fallback...))))

@@ -65,7 +65,7 @@ var lbfgs = Method{
 			d = s.plus(d, s.scaled(s.Sub(alpha[k], beta), now[k].dx))
 		}
 		d = linalg.Neg(s.Builder, d)
-		descends := s.And(s.Lt(s.dot(d, s.Grad), zero), s.finite(d...))
+		descends := s.And(s.Lt(s.dot(d, s.Grad), zero), s.AllFinite(d...))
 		d = s.selects(descends, d, linalg.Neg(s.Builder, s.Grad))
 		s.Fallback(s.Or(s.Not(descends), s.And(s.Not(usable), s.Not(s.First))))
 

@@ -52,7 +52,7 @@ func newLineSearch(s *Step) *lineSearch {
 func (l *lineSearch) accepted() Value {
 	s := l.s
 	slope := s.dot(s.Grad, Get(l.dir))
-	ok := s.And(l.decreases(), s.Le(s.Abs(slope), s.Mul(s.Neg(l.c2), l.slope0.Get())), s.finite(s.Grad...))
+	ok := s.And(l.decreases(), s.Le(s.Abs(slope), s.Mul(s.Neg(l.c2), l.slope0.Get())), s.AllFinite(s.Grad...))
 	return s.Accept(s.Or(ok, s.Ne(l.last.Get(), s.F(0))))
 }
 
@@ -73,7 +73,7 @@ func (l *lineSearch) proceed(accepted Value, dir []Value, first Value) {
 	hasHi := s.Ne(l.bracketed.Get(), zero)
 
 	// Where X goes in the bracket.
-	worse := s.Or(s.Not(l.decreases()), s.And(s.Ge(f, l.fLo.Get()), s.Gt(l.lo.Get(), zero)), s.Not(s.finite(s.Grad...)))
+	worse := s.Or(s.Not(l.decreases()), s.And(s.Ge(f, l.fLo.Get()), s.Gt(l.lo.Get(), zero)), s.Not(s.AllFinite(s.Grad...)))
 	width := s.Select(hasHi, s.Sub(l.hi.Get(), l.lo.Get()), one)
 	past := s.Ge(s.Mul(slope, width), zero) // the minimum lies between lo and X
 	pick := func(lo, hi *Var, x Value) (newLo, newHi Value) {

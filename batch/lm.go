@@ -36,7 +36,7 @@ var lm = Method{
 		// Is the trial better than the iterate?
 		decrease := s.Sub(loss.Get(), s.Loss)
 		ratio := s.Div(decrease, predicted.Get())
-		accepted := s.Accept(s.And(s.Gt(decrease, zero), s.Gt(ratio, zero), s.finite(s.Grad...)))
+		accepted := s.Accept(s.And(s.Gt(decrease, zero), s.Gt(ratio, zero), s.AllFinite(s.Grad...)))
 
 		// Nielsen's rule: lambda falls smoothly with the ratio, and grows ever faster while trials fail.
 		t := s.Sub(s.Mul(s.F(2), ratio), one)

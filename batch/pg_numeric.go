@@ -36,7 +36,7 @@ var pgNumeric = Method{
 		)
 		residual := s.minus(Get(target), s.Y)
 		norm := s.norm(residual)
-		better := s.And(s.Lt(norm, best.Get()), s.finite(s.Y...))
+		better := s.And(s.Lt(norm, best.Get()), s.AllFinite(s.Y...))
 
 		// Done: the residual is at rounding, or the step that led here was.
 		exact := s.Le(norm, s.Mul(tol, s.norm(Get(target))))

@@ -146,17 +146,3 @@ func (s *Step) dot(x, y []Value) Value                   { return linalg.Dot(s.B
 
 // norm is the Euclidean length of x.
 func (s *Step) norm(x []Value) Value { return s.Sqrt(s.dot(x, x)) }
-
-// finite reports whether all of x are finite: zero times each is zero, and stays so
-// in the sum.
-func (s *Step) finite(x ...Value) Value {
-	if len(x) == 1 {
-		return s.IsFinite(x[0])
-	}
-	zero := s.F(0)
-	sum := s.Mul(x[0], zero)
-	for _, v := range x[1:] {
-		sum = s.FMA(v, zero, sum)
-	}
-	return s.Eq(sum, zero)
-}

@@ -186,7 +186,7 @@ func TestStandinIsStrict(t *testing.T) {
 		{"an address that is not a multiple", `(ld\.global\.f64 %d\d+, \[%l\d+)\]; // x0`, "$1+4];", "ILLEGAL_ADDRESS"},
 		{"a register of the wrong kind", `add\.rn\.f64 %d(\d+), %d\d+`, "add.rn.f64 %d$1, %l0", "INVALID_PTX"},
 		{"a register that is not declared", `add\.rn\.f64 %d\d+`, "add.rn.f64 %d9999", "INVALID_PTX"},
-		{"a label that is missing", `(?m)^running_\d+:$`, "", "INVALID_PTX"},
+		{"a label that is missing", `(?m)^taken_\d+:$`, "", "INVALID_PTX"},
 		{"an unknown instruction", `add\.rn\.f64`, "add.f64", "INVALID_PTX"},
 		{"one operand too few", `add\.rn\.f64 (\S+), (\S+), (\S+);`, "add.rn.f64 $1, $2;", "INVALID_PTX"},
 		{"an integer for a number", `add\.rn\.f64 (\S+), (\S+), (\S+);`, "add.rn.f64 $1, $2, 1;", "INVALID_PTX"},

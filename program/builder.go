@@ -39,7 +39,8 @@ type Builder struct {
 	consts map[constKey]Value
 	affine map[string]int
 	in     []Value
-	where  []int // scope depth+identity of each value, see use
+	where  []int  // scope depth+identity of each value, see use
+	sign   []bool // of each value: it is +0, positive or NaN for certain
 	nscope int
 }
 
@@ -134,6 +135,7 @@ func (b *Builder) append(in Instr) Value {
 	}
 	b.f.Instrs = append(b.f.Instrs, in)
 	b.where = append(b.where, b.scopes[len(b.scopes)-1].id)
+	b.sign = append(b.sign, nonNegative(&in, func(v Value) bool { return b.sign[v] }))
 	return Value(len(b.f.Instrs) - 1)
 }
 
@@ -292,6 +294,8 @@ func (b *Builder) fold(in Instr) (Value, bool) {
 			return in.A, true
 		} else if d.Op == OpNeg {
 			return b.Abs(d.A), true
+		} else if b.sign[in.A] {
+			return in.A, true
 		}
 	case OpSelect:
 		if ka {
@@ -607,7 +611,7 @@ func (b *Builder) Guard(cond Value, orElse []Value, body func() []Value) []Value
 		for i := len(b.scopes) - 2; i >= 0; i-- {
 			if out, ok := b.scopes[i].guard[key]; ok { // written before: take this one back
 				b.scopes = b.scopes[:len(b.scopes)-1]
-				b.f.Instrs, b.where = b.f.Instrs[:at], b.where[:at]
+				b.f.Instrs, b.where, b.sign = b.f.Instrs[:at], b.where[:at], b.sign[:at]
 				return append([]Value(nil), out...)
 			}
 		}

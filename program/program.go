@@ -137,10 +137,10 @@ func (p *Program) Slot(name string) int {
 	return -1
 }
 
-// Optimize optimises both functions, fuses multiply-adds and moves what depends on Fixed slots alone from Step to Setup.
+// Optimize optimises both functions, moves factors of two out of the way, fuses multiply-adds and moves what depends on Fixed slots alone from Step to Setup.
 // Update, where there is one, is optimised likewise but hoists nothing.
 func (p *Program) Optimize() {
-	p.Step = Optimize(p.Step, true)
+	p.Step = Optimize(factorOut(p.Step), true)
 	fixed := func(input int) bool { return input < len(p.Slots) && p.Slots[input].Fixed }
 	hoisted := hoistable(p.Step, fixed)
 	if len(hoisted) > 0 {
@@ -163,6 +163,6 @@ func (p *Program) Optimize() {
 	}
 	p.Setup = Optimize(p.Setup, false)
 	if p.Update != nil {
-		p.Update = Optimize(p.Update, true)
+		p.Update = Optimize(factorOut(p.Update), true)
 	}
 }

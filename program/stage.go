@@ -296,22 +296,10 @@ func squareTests(f *Func) {
 	for _, v := range f.Out {
 		uses[v]++
 	}
-	// positive: zero, positive or NaN, for certain.
 	positive := make([]bool, len(f.Instrs))
 	for i := range f.Instrs {
 		in := &f.Instrs[i]
-		switch in.Op {
-		case OpConst:
-			positive[i] = in.Type == F64 && math.Float64frombits(in.Imm) >= 0
-		case OpAbs, OpSqrt:
-			positive[i] = true
-		case OpMul:
-			positive[i] = in.A == in.B
-		case OpAdd:
-			positive[i] = positive[in.A] && positive[in.B]
-		case OpFMA:
-			positive[i] = in.A == in.B && positive[in.C]
-		}
+		positive[i] = nonNegative(in, func(v Value) bool { return positive[v] })
 		if in.Op != OpLe {
 			continue
 		}

@@ -92,6 +92,7 @@ std::map<std::string, Row> table() {
   t["mov.u32"] = t["mov.s32"] = {Move, "ws"};
   t["selp.f64"] = {Select, "dddp"};
   t["selp.b64"] = {Select, "xxxp"};
+  t["selp.b32"] = {Select, "wwwp"};
   t["ld.param.u64"] = {LoadParam, "lm"};
   t["ld.global.f64"] = {LoadGlobal, "dm"};
   t["ld.global.u64"] = {LoadGlobal, "lm"};

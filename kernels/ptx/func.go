@@ -15,8 +15,9 @@ type emitter struct {
 	regs   [program.Bool + 1]int // how many of each type
 	words  int                   // 32-bit registers
 	labels int
-	arrays []int       // lengths of the local arrays
-	tables [][]float64 // of all functions
+	arrays []int           // lengths of the local arrays
+	tables [][]float64     // of all functions
+	bounds map[string]span // of narrow registers that are inputs of functions
 }
 
 // line writes one instruction, or label, or comment.
@@ -69,9 +70,14 @@ func (e *emitter) write(template, d string, args ...string) {
 	}
 }
 
+// move moves a to d; both are narrow or both are not, unless d is not and a is.
 func (e *emitter) move(t program.Type, d, a string) {
-	if d != a {
-		e.write(byType[t].move, d, a)
+	switch {
+	case d == a:
+	case isNarrow(d):
+		e.line("mov.s32 %s, %s;", d, a)
+	default:
+		e.write(byType[t].move, d, e.wide(a))
 	}
 }
 
@@ -83,6 +89,14 @@ func (e *emitter) inRegister(t program.Type, a string) string {
 	d := e.register(t)
 	e.move(t, d, a)
 	return d
+}
+
+// like is a new register of the width that a has.
+func (e *emitter) like(a string, t program.Type) string {
+	if isNarrow(a) {
+		return e.word()
+	}
+	return e.register(t)
 }
 
 // assignment is one part of an assignment of several registers at once.
@@ -99,7 +113,7 @@ func (e *emitter) assign(all []assignment) {
 	}
 	for i, m := range all {
 		if m.a != m.d && written[m.a] {
-			t := e.register(m.typ)
+			t := e.like(m.a, m.typ)
 			e.move(m.typ, t, m.a)
 			all[i].a = t
 		}
@@ -126,6 +140,7 @@ type function struct {
 	f       *program.Func
 	in      []string // operands that stand for the inputs
 	ref     []string // operand that stands for each value
+	spans   []span   // of its I64 values
 	counter []string // register of each loop's counter
 	array   []int    // number of each array in the kernel
 	table   []int    // number of each table in the kernel
@@ -138,7 +153,13 @@ func (e *emitter) call(f *program.Func, in []string) ([]string, error) {
 	if err := checkCounters(f); err != nil {
 		return nil, err
 	}
-	w := &function{emitter: e, f: f, in: in, ref: make([]string, len(f.Instrs)), counter: make([]string, len(f.Loops)), end: map[int]int{}}
+	known := spans(f, func(i int) span {
+		if b, ok := e.bounds[in[i]]; ok {
+			return b
+		}
+		return anything
+	})
+	w := &function{emitter: e, f: f, in: in, spans: known, ref: make([]string, len(f.Instrs)), counter: make([]string, len(f.Loops)), end: map[int]int{}}
 	for _, n := range f.Arrays {
 		w.array = append(w.array, len(e.arrays))
 		e.arrays = append(e.arrays, n)
@@ -216,6 +237,9 @@ func (w *function) one(i int) {
 		w.line("st.local.f64 %s, %s;", w.element(in), w.inRegister(program.F64, w.ref[in.A]))
 		return
 	}
+	if w.narrow(i) {
+		return
+	}
 	d := w.register(in.Type)
 	w.ref[i] = d
 	switch in.Op {
@@ -229,7 +253,7 @@ func (w *function) one(i int) {
 		t := w.f.Tables[in.Imm]
 		at := w.register(program.I64)
 		base := w.register(program.I64)
-		w.line("and.b64 %s, %s, %d;", at, w.ref[in.A], len(t)-1)
+		w.line("and.b64 %s, %s, %d;", at, w.wide(w.ref[in.A]), len(t)-1)
 		w.line("shl.b64 %s, %s, 3;", at, at)
 		w.line("mov.u64 %s, table%d;", base, w.table[in.Imm])
 		w.line("add.s64 %s, %s, %s;", base, base, at)
@@ -244,10 +268,34 @@ func (w *function) one(i int) {
 		}
 		args := make([]string, in.Op.NumArgs())
 		for k := range args {
-			args[k] = w.ref[in.Arg(k)]
+			args[k] = w.wide(w.ref[in.Arg(k)])
 		}
 		w.write(template, d, args...)
 	}
+}
+
+// narrow writes an instruction on integers that fit 32 bits, if it is one.
+func (w *function) narrow(i int) bool {
+	in := &w.f.Instrs[i]
+	template := narrowed[in.Op]
+	if template == "" || in.Type == program.I64 && !w.spans[i].fits() || in.Type == program.F64 || in.Op == program.OpSelect && in.Type == program.Bool {
+		return false
+	}
+	args := make([]string, in.Op.NumArgs())
+	for k := range args {
+		v := in.Arg(k)
+		args[k] = w.ref[v]
+		if w.f.Instrs[v].Type == program.I64 && (!w.spans[v].fits() || !isNarrow(args[k]) && w.f.Instrs[v].Op != program.OpConst) {
+			return false
+		}
+	}
+	if in.Type == program.I64 {
+		w.ref[i] = w.word()
+	} else {
+		w.ref[i] = w.register(in.Type)
+	}
+	w.write(template, w.ref[i], args...)
+	return true
 }
 
 // affine writes the sum of an index expression, 32 bits wide.

@@ -2,8 +2,10 @@ package ptx
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -230,4 +232,60 @@ func ExampleCompile() {
 	// setp.lt.f64 %p2, %d4, 0d3FE0000000000000;
 	// not.pred %p3, %p2;
 	// @%p3 bra on_4;
+}
+
+// counting is a program whose step counts by one up to a limit, twice it by two, and z it leaves to the input.
+func counting(limit int64) *program.Program {
+	names := []string{"x", "n", "twice", "z", "status", "iteration"}
+	step := program.NewBuilder("step")
+	var in []program.Value
+	var slots []program.Slot
+	for i, name := range names {
+		typ := program.I64
+		if i == 0 {
+			typ = program.F64
+		}
+		in = append(in, step.Input(name, typ))
+		slots = append(slots, program.Slot{Name: name, Type: typ})
+	}
+	n := step.IAdd(in[1], step.I(1))
+	twice := step.IAdd(in[2], step.Select(step.Lt(in[0], step.F(0)), step.I(-2), step.I(2)))
+	z := step.IAdd(in[3], step.I(1))
+	end := step.Not(step.ILt(n, step.I(limit)))
+	x := step.Select(step.ILt(twice, z), in[0], step.Neg(in[0]))
+	set := program.NewBuilder("setup")
+	v := set.Input("x", program.F64)
+	return &program.Program{
+		Name: "counting", In: []string{"x"}, Slots: slots, Status: 4, Iteration: 5, Results: []int{0, 1, 2, 3},
+		Setup: set.Finish(v, set.I(-3), set.I(7), set.Bits(v), set.I(0), set.I(-1)),
+		Step:  step.Finish(x, n, twice, z, step.Select(end, step.I(1), step.I(0)), step.I(0)),
+	}
+}
+
+// A count that is limited, and what changes with it, is 32 bits wide if it fits; what begins at an input is not.
+func TestCounters(t *testing.T) {
+	for _, c := range []struct {
+		limit int64
+		want  string // the slots that are narrow
+	}{
+		{100, "n[-3 100] twice[-199 213]"},
+		{1<<30 - 10, "n[-3 1.073741814e+09] twice[-2.147483627e+09 2.147483641e+09]"},
+		{1 << 30, "n[-3 1.073741824e+09]"},
+		{math.MaxInt32, ""},
+		{1 << 40, ""},
+	} {
+		p := counting(c.limit)
+		if err := p.Validate(); err != nil {
+			t.Fatal(err)
+		}
+		s := p.Stage()
+		var got []string
+		for k, b := range counters(s) {
+			got = append(got, fmt.Sprintf("%s[%v %v]", p.Slots[s.Kept[k]].Name, b.lo, b.hi))
+		}
+		slices.Sort(got)
+		if g := strings.Join(got, " "); g != c.want {
+			t.Errorf("limit %d: narrow are %q, want %q", c.limit, g, c.want)
+		}
+	}
 }

@@ -1,0 +1,4 @@
+package program
+
+// FactorOut is for tests.
+var FactorOut = factorOut

@@ -1,0 +1,69 @@
+package program
+
+// nonNegative reports whether an operation's result is +0, positive or NaN, whatever its operands; is says so of values.
+func nonNegative(in *Instr, is func(Value) bool) bool {
+	switch in.Op {
+	case OpConst:
+		return in.Type == F64 && in.Imm>>63 == 0
+	case OpAbs:
+		return true
+	case OpSqrt:
+		return is(in.A)
+	case OpMul:
+		return in.A == in.B || is(in.A) && is(in.B)
+	case OpAdd:
+		return is(in.A) && is(in.B)
+	case OpFMA:
+		return (in.A == in.B || is(in.A) && is(in.B)) && is(in.C)
+	}
+	return false
+}
+
+// AllFinite reports whether all of x are finite. A value that makes another one of them infinite or
+// NaN when it is so itself needs no test of its own.
+func (b *Builder) AllFinite(x ...Value) Value {
+	shown := map[Value]bool{} // by another of x
+	for _, v := range x {
+		todo := []Value{v}
+		seen := map[Value]bool{v: true}
+		for len(todo) > 0 {
+			in := &b.f.Instrs[todo[len(todo)-1]]
+			todo = todo[:len(todo)-1]
+			for k := range passesOn(in.Op) {
+				if a := in.Arg(k); !seen[a] {
+					seen[a] = true
+					shown[a] = true
+					todo = append(todo, a)
+				}
+			}
+		}
+	}
+	var left []Value
+	for _, v := range x {
+		if !shown[v] {
+			left = append(left, v)
+		}
+	}
+	if len(left) == 1 {
+		return b.IsFinite(left[0])
+	}
+	// Zero times each is zero, and stays so in the sum.
+	zero := b.F(0)
+	sum := b.Mul(left[0], zero)
+	for _, v := range left[1:] {
+		sum = b.FMA(v, zero, sum)
+	}
+	return b.Eq(sum, zero)
+}
+
+// passesOn is how many of an operation's operands, the first ones, cannot be infinite or NaN
+// without its result being so.
+func passesOn(op Op) int {
+	switch op {
+	case OpAdd, OpSub, OpMul, OpSqrt, OpFMA, OpNeg, OpAbs, OpRound, OpFloor, OpTrunc:
+		return op.NumArgs()
+	case OpDiv:
+		return 1
+	}
+	return 0
+}

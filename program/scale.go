@@ -1,0 +1,137 @@
+package program
+
+import "math"
+
+// factorOut returns f with factors that are powers of two moved towards the results: (2a)*(2b) becomes 4(ab), and
+// (2a)*0.1 becomes a*0.2. Derivatives are full of such factors, which meet and cancel on their way or end in another
+// constant. Multiplying by a power of two is exact: every value keeps its bits, except where one on the way leaves
+// the range of normal numbers by such a factor.
+func factorOut(f *Func) *Func {
+	b := NewBuilder(f.Name)
+	var args []Value
+	for i, t := range f.In {
+		args = append(args, b.Input(f.inName(i), t))
+	}
+	s := scaler{b: b, of: map[Value]scaled{}}
+	c := copier{b: b, f: f, edit: s.edit}
+	return b.Finish(c.run(args)...)
+}
+
+// Differentiation makes the factors 2, 4, 8 and their reciprocals; others, such as
+// changes of units, stay where they are. The sum of the exponents that are moved together is bounded too, and so how
+// far inside the range of numbers a value must lie for certain to keep its bits.
+const (
+	maxFactor = 3
+	maxScale  = 32
+)
+
+// scaled is a value taken apart: v * 2^exp.
+type scaled struct {
+	v   Value
+	exp int
+}
+
+type scaler struct {
+	b  *Builder
+	of map[Value]scaled // the values whose exponent is not 0
+}
+
+func (s *scaler) apart(v Value) scaled {
+	if x, ok := s.of[v]; ok {
+		return x
+	}
+	return scaled{v, 0}
+}
+
+// whole is x as one value, for those who need it.
+func (s *scaler) whole(x scaled) Value {
+	if x.exp == 0 {
+		return x.v
+	}
+	return s.note(s.b.Mul(x.v, s.b.F(math.Ldexp(1, x.exp))), x)
+}
+
+// note remembers that v is x.
+func (s *scaler) note(v Value, x scaled) Value {
+	if _, constant := s.b.constant(v); !constant && max(x.exp, -x.exp) <= maxScale {
+		s.of[v] = x
+	}
+	return v
+}
+
+// edit is the copier's: it writes in with the factors of its operands outside.
+func (s *scaler) edit(in *Instr, args []Value) (Value, bool) {
+	b := s.b
+	if in.Type != F64 && in.Op != OpLt && in.Op != OpLe && in.Op != OpEq || in.Op == OpMul && in.Strict {
+		return NoValue, false
+	}
+	var x [3]scaled
+	any := false
+	for i, v := range args {
+		x[i] = s.apart(v)
+		any = any || x[i].exp != 0
+	}
+	if in.Op == OpMul {
+		for i := range 2 { // a constant takes the other's factor, or is one
+			c, ok := b.ConstValue(args[i])
+			if !ok {
+				continue
+			}
+			o := x[1-i]
+			if m, e := math.Frexp(c); m == 0.5 && max(e-1, 1-e) <= maxFactor {
+				return s.whole(scaled{o.v, o.exp + e - 1}), true
+			}
+			if o.exp == 0 {
+				return NoValue, false
+			}
+			v := b.Mul(o.v, b.F(math.Ldexp(c, o.exp)))
+			return s.note(v, scaled{b.Mul(o.v, args[i]), o.exp}), true
+		}
+	}
+	if !any {
+		return NoValue, false
+	}
+	switch in.Op {
+	case OpMul:
+		return s.whole(scaled{b.Mul(x[0].v, x[1].v), x[0].exp + x[1].exp}), true
+	case OpDiv:
+		return s.whole(scaled{b.Div(x[0].v, x[1].v), x[0].exp - x[1].exp}), true
+	case OpNeg:
+		return s.note(b.Neg(args[0]), scaled{b.Neg(x[0].v), x[0].exp}), true
+	case OpAbs:
+		return s.note(b.Abs(args[0]), scaled{b.Abs(x[0].v), x[0].exp}), true
+	case OpSqrt:
+		if x[0].exp%2 == 0 {
+			return s.whole(scaled{b.Sqrt(x[0].v), x[0].exp / 2}), true
+		}
+	case OpAdd, OpSub: // the smaller factor is common
+		e := min(x[0].exp, x[1].exp)
+		if e == 0 {
+			return NoValue, false
+		}
+		l := s.whole(scaled{x[0].v, x[0].exp - e})
+		r := s.whole(scaled{x[1].v, x[1].exp - e})
+		return s.whole(scaled{b.emit(in.Op, F64, 0, l, r), e}), true
+	case OpFMA: // one operand takes the other's factor
+		if e := x[0].exp + x[1].exp; e == x[2].exp {
+			return s.whole(scaled{b.FMA(x[0].v, x[1].v, x[2].v), e}), true
+		} else if x[0].exp != 0 && x[1].exp != 0 {
+			r := s.whole(scaled{x[1].v, e})
+			return b.FMA(x[0].v, r, args[2]), true
+		}
+		for i := range 2 {
+			if c, ok := b.ConstValue(args[i]); ok && x[1-i].exp != 0 {
+				return b.FMA(x[1-i].v, b.F(math.Ldexp(c, x[1-i].exp)), args[2]), true
+			}
+		}
+	case OpSelect:
+		if x[1].exp == x[2].exp {
+			return s.whole(scaled{b.Select(args[0], x[1].v, x[2].v), x[1].exp}), true
+		}
+	case OpLt, OpLe, OpEq:
+		if x[0].exp == x[1].exp {
+			return b.emit(in.Op, Bool, 0, x[0].v, x[1].v), true
+		}
+	}
+	return NoValue, false
+}

@@ -1,0 +1,143 @@
+package program_test
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"invar/program"
+	"invar/program/progtest"
+)
+
+// expression writes n random operations on two inputs, many of them on powers of two; every value is an output.
+func expression(r *rand.Rand, n int) *program.Func {
+	b := program.NewBuilder("expression")
+	v := b.Inputs("x", 2)
+	for _, c := range []float64{2, 4, 0.5, 0.25, -8, 0.1, -3, 16} {
+		v = append(v, b.F(c))
+	}
+	var flags []program.Value
+	pick := func() program.Value { return v[r.IntN(len(v))] }
+	for range n {
+		x, y := pick(), pick()
+		switch r.IntN(12) {
+		case 0, 1, 2, 3:
+			v = append(v, b.Mul(x, y))
+		case 4:
+			v = append(v, b.Add(x, y))
+		case 5:
+			v = append(v, b.Sub(x, y))
+		case 6:
+			v = append(v, b.FMA(x, y, pick()))
+		case 7:
+			v = append(v, b.Div(x, y))
+		case 8:
+			v = append(v, b.Sqrt(x))
+		case 9:
+			v = append(v, b.Neg(x), b.Abs(y))
+		default:
+			c := b.Lt(x, y)
+			if r.IntN(2) == 0 {
+				c = b.Le(y, x)
+			}
+			flags = append(flags, c)
+			v = append(v, b.Select(c, pick(), pick()))
+		}
+	}
+	return b.Finish(append(v, flags...)...)
+}
+
+// Moving powers of two keeps every bit, as long as nothing overflows or underflows.
+func TestFactorOut(t *testing.T) {
+	r := rand.New(rand.NewPCG(31, 32))
+	judged := 0
+	for range 2000 {
+		f := expression(r, 25)
+		g := program.FactorOut(f)
+		if err := g.Validate(); err != nil {
+			t.Fatal(err)
+		}
+	sample:
+		for range 5 {
+			x, y := math.Float64bits(0.5+r.Float64()), math.Float64bits(0.5-2*r.Float64())
+			got, want := g.Eval(x, y), f.Eval(x, y)
+			for k, typ := range f.OutTypes() {
+				if m := math.Abs(math.Float64frombits(want[k])); typ == program.F64 && m != 0 && !(m > 1e-200 && m < 1e200) && !math.IsNaN(m) {
+					continue sample
+				}
+			}
+			for k, typ := range f.OutTypes() {
+				if !progtest.Same(typ, got[k], want[k]) {
+					t.Fatalf("output %d is %#x, want %#x in\n%v\n%v", k, got[k], want[k], f, g)
+				}
+			}
+			judged++
+		}
+	}
+	if judged < 5000 {
+		t.Errorf("%d evaluations judged, too few to mean anything", judged)
+	}
+}
+
+// The gradient of a square and a step of 0.01 along it leave no factor of their own.
+func TestFactorOutMeets(t *testing.T) {
+	b := program.NewBuilder("step")
+	a, x := b.Input("a", program.F64), b.Input("x", program.F64)
+	g := b.Mul(b.Mul(a, b.Mul(x, b.F(2))), b.F(2))
+	f := program.Optimize(program.FactorOut(b.Finish(b.Sub(x, b.Mul(g, b.F(0.01))))), true)
+	var ops []program.Op
+	for _, in := range f.Instrs {
+		if in.Op != program.OpInput && in.Op != program.OpConst {
+			ops = append(ops, in.Op)
+		}
+	}
+	if len(ops) != 2 || ops[0] != program.OpMul || ops[1] != program.OpFMA {
+		t.Errorf("operations %v, want mul and fma:\n%v", ops, f)
+	}
+}
+
+// AllFinite is true where every value is finite, and tests no value that another one shows.
+func TestAllFinite(t *testing.T) {
+	r := rand.New(rand.NewPCG(33, 34))
+	for round := range 500 {
+		f := expression(r, 12)
+		b := program.NewBuilder("finite")
+		in := b.Inputs("x", 2)
+		var asked []program.Value
+		for _, v := range b.Inline(f, in...) {
+			if b.Type(v) == program.F64 && (len(asked) == 0 || r.IntN(4) == 0) {
+				asked = append(asked, v)
+			}
+		}
+		g := b.Finish(append(asked, b.AllFinite(asked...))...)
+		for range 10 {
+			out := g.Eval(progtest.Bits(r, program.F64), progtest.Bits(r, program.F64))
+			want := uint64(1)
+			for _, v := range out[:len(asked)] {
+				if x := math.Float64frombits(v); math.IsNaN(x) || math.IsInf(x, 0) {
+					want = 0
+				}
+			}
+			if got := out[len(asked)]; got != want {
+				t.Fatalf("round %d: %d, want %d\n%v", round, got, want, g)
+			}
+		}
+	}
+
+	b := program.NewBuilder("loss")
+	x := b.Inputs("x", 2)
+	loss := b.FMA(x[0], x[0], b.Mul(x[1], x[1]))
+	f := program.Optimize(b.Finish(b.AllFinite(loss, x[0], x[1])), false)
+	compares := 0
+	for _, in := range f.Instrs {
+		switch in.Op {
+		case program.OpLt:
+			compares++
+		case program.OpAbs, program.OpEq:
+			t.Errorf("%v in the test of a sum of squares", in.Op)
+		}
+	}
+	if compares != 1 {
+		t.Errorf("%d comparisons, want one:\n%v", compares, f)
+	}
+}
