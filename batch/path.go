@@ -185,20 +185,25 @@ func (sw *Sweep) pathDeviation(ctx context.Context, spec Spec, cells []Cell) err
 		slots = append(slots, d)
 	}
 	starts := min(pathStarts, sw.Starts.Len())
-	// run traces the first starts of one grid point.
-	run := func(ctx context.Context, point int) (*program.Trace, error) {
-		b := prog.NewBatch(starts)
-		if err := sw.fill(int64(point)*int64(sw.Starts.Len()), b); err != nil {
-			return nil, err
+	width := len(slots)
+	// run traces the first starts of the grid points from..to-1.
+	run := func(ctx context.Context, from, to int) (*program.Trace, error) {
+		b := prog.NewBatch(starts * (to - from))
+		for point := from; point < to; point++ {
+			at := starts * (point - from)
+			one := &program.Batch{N: starts, In: cut(b.In, at, starts)}
+			if err := sw.fill(int64(point)*int64(sw.Starts.Len()), one); err != nil {
+				return nil, err
+			}
 		}
-		b.Trace = program.NewTrace(starts, limits.Iterations+1, slots)
+		b.Trace = program.NewTrace(b.N, limits.Iterations+1, slots)
 		return b.Trace, exe.Run(ctx, b)
 	}
-	ref, err := run(ctx, sw.Grid.Reference(sw.defaults()))
+	reference := sw.Grid.Reference(sw.defaults())
+	ref, err := run(ctx, reference, reference+1)
 	if err != nil {
 		return err
 	}
-	width := len(slots)
 	row := func(t *program.Trace, sample, k int) []float64 {
 		k = min(k, t.Len[sample]-1)
 		return t.Data[sample][k*width : (k+1)*width]
@@ -212,15 +217,11 @@ func (sw *Sweep) pathDeviation(ctx context.Context, spec Spec, cells []Cell) err
 			scale[s] = distance(first[:n], row(ref, s, limits.Iterations)[:n])
 		}
 	}
-	return sw.each(ctx, len(cells), func(ctx context.Context, point int) error {
-		t, err := run(ctx, point)
-		if err != nil {
-			return err
-		}
+	deviation := func(t *program.Trace, first int) float64 {
 		worst := 0.0
 		for s := 0; s < starts; s++ {
 			for k := 0; k <= limits.Iterations; k++ {
-				d := distance(row(t, s, k)[:n], row(ref, s, k)[:n])
+				d := distance(row(t, first+s, k)[:n], row(ref, s, k)[:n])
 				if d == 0 {
 					continue
 				}
@@ -229,7 +230,20 @@ func (sw *Sweep) pathDeviation(ctx context.Context, spec Spec, cells []Cell) err
 				}
 			}
 		}
-		cells[point].PathDeviation = worst
+		return worst
+	}
+	// As many grid points at a time as the engine wants samples, within the memory of a span.
+	numbers := len(prog.In) + len(prog.Results) + (limits.Iterations+1)*width
+	points := max(1, min(program.BatchSize(sw.Engine), spanBytes/(8*numbers))/starts)
+	return sw.each(ctx, (len(cells)+points-1)/points, func(ctx context.Context, i int) error {
+		from, to := i*points, min((i+1)*points, len(cells))
+		t, err := run(ctx, from, to)
+		if err != nil {
+			return err
+		}
+		for point := from; point < to; point++ {
+			cells[point].PathDeviation = deviation(t, starts*(point-from))
+		}
 		return nil
 	})
 }
