@@ -68,9 +68,8 @@ func (sw *Sweep) TracePart(ctx context.Context, points []int, starts, rows int, 
 		if err != nil {
 			return err
 		}
-		inOrder := newSequence(len(points))
-		err = sw.each(ctx, len(points), func(ctx context.Context, i int) error {
-			defer inOrder.pass(i)
+		inOrder := newSequence()
+		err = each(ctx, sw.threads(), len(points), func(ctx context.Context, i int) error {
 			paths, err := t.trace(ctx, points[i])
 			if err != nil {
 				return err
@@ -83,6 +82,7 @@ func (sw *Sweep) TracePart(ctx context.Context, points []int, starts, rows int, 
 					return err
 				}
 			}
+			inOrder.pass()
 			return nil
 		})
 		if err != nil {
@@ -235,7 +235,7 @@ func (sw *Sweep) pathDeviation(ctx context.Context, spec Spec, cells []Cell) err
 	// As many grid points at a time as the engine wants samples, within the memory of a span.
 	numbers := len(prog.In) + len(prog.Results) + (limits.Iterations+1)*width
 	points := max(1, min(program.BatchSize(sw.Engine), spanBytes/(8*numbers))/starts)
-	return sw.each(ctx, (len(cells)+points-1)/points, func(ctx context.Context, i int) error {
+	return each(ctx, sw.threads(), (len(cells)+points-1)/points, func(ctx context.Context, i int) error {
 		from, to := i*points, min((i+1)*points, len(cells))
 		t, err := run(ctx, from, to)
 		if err != nil {

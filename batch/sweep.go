@@ -289,7 +289,7 @@ func (sw *Sweep) method(ctx context.Context, index int, spec Spec, m *memory, pr
 	t := newTallies(sw, prog, spec)
 	d := newDealer(sw, index, prog, m)
 	inOrder := newSequence()
-	err = sw.each(ctx, d.most(), func(ctx context.Context, _ int) error {
+	err = each(ctx, sw.threads(), d.most(), func(ctx context.Context, _ int) error {
 		s := d.next()
 		if s == nil {
 			return nil
@@ -299,7 +299,9 @@ func (sw *Sweep) method(ctx context.Context, index int, spec Spec, m *memory, pr
 			return err
 		}
 		if sw.Prepare != nil {
-			if err := sw.Prepare(c); err != nil {
+			// A span of one chunk has a thread of its own anyway.
+			threads := min(len(s.chunks), runtime.GOMAXPROCS(0))
+			if err := each(ctx, threads, len(s.chunks), func(_ context.Context, i int) error { return sw.Prepare(s.chunks[i]) }); err != nil {
 				return err
 			}
 		}
@@ -412,13 +414,13 @@ func (t startTable) Fill(first int, out [][]float64) error {
 	return nil
 }
 
-// each calls work for 0..n-1 on all threads; the first error ends it.
-func (sw *Sweep) each(ctx context.Context, n int, work func(ctx context.Context, i int) error) error {
+// each calls work for 0..n-1 on so many threads; the first error ends it.
+func each(ctx context.Context, threads, n int, work func(ctx context.Context, i int) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var next atomic.Int64
 	var wg sync.WaitGroup
-	for w := 0; w < sw.threads(); w++ {
+	for range threads {
 		wg.Go(func() {
 			for ctx.Err() == nil {
 				i := int(next.Add(1)) - 1
