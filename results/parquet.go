@@ -244,7 +244,11 @@ func (p *pages) integers(x []int64) (err error) {
 	if p.payload, err = parquet.DeltaBinaryPacked.EncodeInt64(p.payload[:0], x); err != nil {
 		return err
 	}
-	return p.page(p.payload, 0, extent{min: parquet.Int64Value(slices.Min(x)), max: parquet.Int64Value(slices.Max(x))})
+	least, greatest := x[0], x[0]
+	for _, v := range x {
+		least, greatest = min(least, v), max(greatest, v)
+	}
+	return p.page(p.payload, 0, extent{min: parquet.Int64Value(least), max: parquet.Int64Value(greatest)})
 }
 
 // indices writes values of its list to a column.
@@ -266,13 +270,31 @@ func (p *pages) indices(index []int32) (err error) {
 			}
 		}
 	} else {
-		least, greatest := c.list[index[0]], c.list[index[0]]
-		for _, i := range index {
-			least, greatest = min(least, c.list[i]), max(greatest, c.list[i])
-		}
-		e.min, e.max = zeros(least, greatest)
+		e = c.extent(index)
 	}
 	return p.page(p.payload, 0, e)
+}
+
+// extent is that of numbers of the column's list.
+func (c *column) extent(index []int32) (e extent) {
+	least, greatest := c.list[index[0]], c.list[index[0]]
+	for k, i := range index {
+		if k > 0 && i == index[k-1] {
+			continue
+		}
+		v := c.list[i]
+		if v < least {
+			least = v
+		}
+		if v > greatest {
+			greatest = v
+		}
+		if v != v {
+			e.nan = true
+		}
+	}
+	e.min, e.max = zeros(least, greatest)
+	return e
 }
 
 // page ends a column's page.
