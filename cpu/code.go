@@ -1,6 +1,7 @@
 package cpu
 
 import (
+	"math"
 	"unsafe"
 
 	"invar/program"
@@ -26,6 +27,7 @@ const (
 	kFMACCS
 	kFMACSC
 	kFMACSS
+	kFMA32 // of F32s, columns all
 	kSqrt
 	kNeg
 	kAbs
@@ -214,6 +216,16 @@ func (c *code) run(m *machine, n int) {
 	for pc := 0; pc < len(c.insts); pc++ {
 		in := &c.insts[pc]
 		switch in.op {
+		case kFMACCC:
+			fmaCCC(m.f[in.d:][:n], m.f[in.a:][:n], m.f[in.b:][:n], m.f[in.c:][:n])
+		case kFMACCS:
+			fmaCCS(m.f[in.d:][:n], m.f[in.a:][:n], m.f[in.b:][:n], math.Float64frombits(s[in.c]))
+		case kFMACSC:
+			fmaCSC(m.f[in.d:][:n], m.f[in.a:][:n], math.Float64frombits(s[in.b]), m.f[in.c:][:n])
+		case kFMACSS:
+			fmaCSS(m.f[in.d:][:n], m.f[in.a:][:n], math.Float64frombits(s[in.b]), math.Float64frombits(s[in.c]))
+		case kFMA32:
+			fma32(m.g[in.d:][:n], m.g[in.a:][:n], m.g[in.b:][:n], m.g[in.c:][:n])
 		case kAnd:
 			andC(t[in.d:][:n], t[in.a:][:n], t[in.b:][:n])
 		case kOr:
@@ -344,14 +356,6 @@ func numbers[T number, W word](in *inst, f []T, w []W, sign W, t []uint8, u, s [
 		divCS(f[in.d:][:n], f[in.a:][:n], toNumber[T](s[in.b]))
 	case kDivSC:
 		divSC(f[in.d:][:n], toNumber[T](s[in.a]), f[in.b:][:n])
-	case kFMACCC:
-		fmaCCC(f[in.d:][:n], f[in.a:][:n], f[in.b:][:n], f[in.c:][:n])
-	case kFMACCS:
-		fmaCCS(f[in.d:][:n], f[in.a:][:n], f[in.b:][:n], toNumber[T](s[in.c]))
-	case kFMACSC:
-		fmaCSC(f[in.d:][:n], f[in.a:][:n], toNumber[T](s[in.b]), f[in.c:][:n])
-	case kFMACSS:
-		fmaCSS(f[in.d:][:n], f[in.a:][:n], toNumber[T](s[in.b]), toNumber[T](s[in.c]))
 	case kSqrt:
 		sqrtC(f[in.d:][:n], f[in.a:][:n])
 	case kRound:

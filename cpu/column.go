@@ -79,12 +79,17 @@ func (f *Func) RunBits(n int, in, out [][]uint64) {
 		f.code.run(m, n)
 		for i, p := range f.code.out {
 			o := out[i][first:][:n]
-			if p.scalar {
+			switch {
+			case p.scalar:
 				fill(o, m.s[p.at])
-				continue
-			}
-			for k := range o {
-				o[k] = m.bits(p.typ, p.at+k)
+			case fileOf(p.typ) == bools:
+				for k := range o {
+					o[k] = uint64(m.t[p.at+k])
+				}
+			case fileOf(p.typ) == singles:
+				bitsC(o, m.w[p.at:][:n])
+			default:
+				copy(o, m.u[p.at:][:n])
 			}
 		}
 	})

@@ -200,6 +200,10 @@ func (c *compiler) plan() {
 		case program.OpInput, program.OpConst, program.OpPhi:
 			s.n = 0
 		case program.OpFMA:
+			if in.Type == program.F32 {
+				s.op = kFMA32
+				break
+			}
 			if u[0] {
 				exchange()
 			}

@@ -19,14 +19,6 @@ func toNumber[T number](bits uint64) (x T) {
 	return T(math.Float64frombits(bits))
 }
 
-// fused is x*y + z with one rounding.
-func fused[T number](x, y, z T) T {
-	if unsafe.Sizeof(x) == 4 {
-		return T(program.FMA32(float32(x), float32(y), float32(z)))
-	}
-	return T(math.FMA(float64(x), float64(y), float64(z)))
-}
-
 // The loops of the interpreter: d = operation of the operands, lane by lane. d
 // may be the same column as an operand. All columns have the length of d.
 
@@ -100,31 +92,39 @@ func divSC[T number](d []T, a T, b []T) {
 	}
 }
 
-func fmaCCC[T number](d []T, a []T, b []T, c []T) {
+func fmaCCC(d []float64, a []float64, b []float64, c []float64) {
 	a, b, c = a[:len(d)], b[:len(d)], c[:len(d)]
 	for i := range d {
-		d[i] = fused(a[i], b[i], c[i])
+		d[i] = math.FMA(a[i], b[i], c[i])
 	}
 }
 
-func fmaCCS[T number](d []T, a []T, b []T, c T) {
+func fmaCCS(d []float64, a []float64, b []float64, c float64) {
 	a, b = a[:len(d)], b[:len(d)]
 	for i := range d {
-		d[i] = fused(a[i], b[i], c)
+		d[i] = math.FMA(a[i], b[i], c)
 	}
 }
 
-func fmaCSC[T number](d []T, a []T, b T, c []T) {
+func fmaCSC(d []float64, a []float64, b float64, c []float64) {
 	a, c = a[:len(d)], c[:len(d)]
 	for i := range d {
-		d[i] = fused(a[i], b, c[i])
+		d[i] = math.FMA(a[i], b, c[i])
 	}
 }
 
-func fmaCSS[T number](d []T, a []T, b T, c T) {
+func fmaCSS(d []float64, a []float64, b float64, c float64) {
 	a = a[:len(d)]
 	for i := range d {
-		d[i] = fused(a[i], b, c)
+		d[i] = math.FMA(a[i], b, c)
+	}
+}
+
+// fma32 calls a function a lane: nothing is gained by telling scalars from columns.
+func fma32(d []float32, a []float32, b []float32, c []float32) {
+	a, b, c = a[:len(d)], b[:len(d)], c[:len(d)]
+	for i := range d {
+		d[i] = program.FMA32(a[i], b[i], c[i])
 	}
 }
 
