@@ -70,7 +70,7 @@ func (sw *Sweep) TracePart(ctx context.Context, points []int, starts, rows int, 
 		if err != nil {
 			return err
 		}
-		prog, err := Compile(sw.Model, spec, Options{Limits: sw.Limits, Outputs: true, Split: sw.Split})
+		prog, err := Compile(sw.Model, spec, Options{Limits: sw.Limits, DType: sw.DType, Outputs: true, Split: sw.Split})
 		if err != nil {
 			return err
 		}
@@ -131,7 +131,7 @@ const (
 // other way round).
 func (sw *Sweep) pathDeviation(ctx context.Context, spec Spec, cells []Cell) error {
 	limits := Limits{Iterations: min(pathIterations, sw.Limits.Iterations)}
-	prog, err := Compile(sw.Model, spec, Options{Limits: limits, Split: sw.Split})
+	prog, err := Compile(sw.Model, spec, Options{Limits: limits, DType: sw.DType, Split: sw.Split})
 	if err != nil {
 		return err
 	}

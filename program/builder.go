@@ -380,8 +380,14 @@ func (b *Builder) konst(t Type, bits uint64) Value {
 // negZero is what adds nothing to any number: x + (-0) is x, -0 + (+0) is +0.
 var negZero = math.Copysign(0, -1)
 
-// F is the constant x of type [Builder.Float], rounded to it.
-func (b *Builder) F(x float64) Value { return b.konst(b.float, b.float.Bits(x)) }
+// F is the constant x of type [Builder.Float], rounded to it. A finite x that would become infinite is an *Error.
+func (b *Builder) F(x float64) Value {
+	bits := b.float.Bits(x)
+	if math.IsInf(b.float.Float(bits), 0) && !math.IsInf(x, 0) {
+		fail("%s: the constant %v is too large for %s", b.f.Name, x, b.float)
+	}
+	return b.konst(b.float, bits)
+}
 
 // Eps is the distance from 1 to the next number of type [Builder.Float].
 func (b *Builder) Eps() float64 { return Eps(b.float) }
