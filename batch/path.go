@@ -109,7 +109,7 @@ func (sw *Sweep) newTracer(spec Spec, starts, rows int) (*tracer, error) {
 	if t.spec, err = spec.Resolve(p); err != nil {
 		return nil, err
 	}
-	if t.prog, err = Compile(sw.Model, t.spec, Options{Limits: sw.Limits, Outputs: true, Split: sw.Split}); err != nil {
+	if t.prog, err = Compile(sw.Model, t.spec, Options{Limits: sw.Limits, DType: sw.DType, Outputs: true, Split: sw.Split}); err != nil {
 		return nil, err
 	}
 	if t.exe, err = sw.Engine.Compile(t.prog); err != nil {
@@ -171,7 +171,7 @@ const (
 // other way round).
 func (sw *Sweep) pathDeviation(ctx context.Context, spec Spec, cells []Cell) error {
 	limits := Limits{Iterations: min(pathIterations, sw.Limits.Iterations)}
-	prog, err := Compile(sw.Model, spec, Options{Limits: limits, Split: sw.Split})
+	prog, err := Compile(sw.Model, spec, Options{Limits: limits, DType: sw.DType, Split: sw.Split})
 	if err != nil {
 		return err
 	}

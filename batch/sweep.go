@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -27,6 +28,7 @@ type Sweep struct {
 	Starts  Starts
 	Methods []Spec
 	Limits  Limits
+	DType   program.Type // of the samples' numbers: F64 (also None) or F32, to which parameters and starts are rounded
 	Engine  program.Engine
 	Split   bool // the engine needs Program.Update
 	Threads int  // goroutines that run samples; 0: one a processor, 4 for an engine that is program.Wide
@@ -184,6 +186,9 @@ func (sw *Sweep) Check() error {
 	} else if n > MaxStarts {
 		return fmt.Errorf("batch: %d starts; at most %d are allowed", n, MaxStarts)
 	}
+	if err := sw.checkDType(); err != nil {
+		return err
+	}
 	own := make([]*Method, len(sw.Methods))
 	twice := map[string]bool{}
 	for i, m := range sw.Methods {
@@ -201,6 +206,28 @@ func (sw *Sweep) Check() error {
 		twice[r.String()] = true
 	}
 	return CheckSettings(p, own...)
+}
+
+// checkDType refuses what float32 has no numbers for.
+func (sw *Sweep) checkDType() error {
+	if sw.DType != program.F32 {
+		return nil
+	}
+	if sw.Split {
+		return errSplitFloat32
+	}
+	grid := append(Grid(nil), sw.Grid...)
+	for _, q := range sw.Model.Problem().Params {
+		grid = append(grid, Axis{Name: q.Name, Values: []float64{q.Default}})
+	}
+	for _, a := range grid {
+		for _, x := range a.Values {
+			if y := float32(x); math.IsInf(float64(y), 0) || y == 0 && x != 0 {
+				return fmt.Errorf("batch: parameter %s = %v is %v in float32; magnitudes from %v to %v are allowed", a.Name, x, y, math.SmallestNonzeroFloat32, math.MaxFloat32)
+			}
+		}
+	}
+	return nil
 }
 
 // ready is Check for a sweep that is to be run now.
@@ -278,7 +305,7 @@ func (sw *Sweep) threads() int {
 
 // method runs all samples of one method.
 func (sw *Sweep) method(ctx context.Context, index int, spec Spec, m *memory, progress *meter) ([]Cell, error) {
-	prog, err := Compile(sw.Model, spec, Options{Limits: sw.Limits, Split: sw.Split})
+	prog, err := Compile(sw.Model, spec, Options{Limits: sw.Limits, DType: sw.DType, Split: sw.Split})
 	if err != nil {
 		return nil, err
 	}
@@ -379,6 +406,13 @@ func (sw *Sweep) fill(first int64, b *program.Batch) error {
 			return err
 		}
 		at += k
+	}
+	if sw.DType == program.F32 { // so that what is reported is what is run
+		for _, col := range b.In {
+			for i, x := range col[:b.N] {
+				col[i] = float64(float32(x))
+			}
+		}
 	}
 	return nil
 }

@@ -193,7 +193,7 @@ func identify(c *Config, sw *batch.Sweep) (id fingerprint, err error) {
 	h := sha256.New()
 	h.Write(whole.Encode())
 	for _, m := range sw.Methods {
-		prog, err := batch.Compile(sw.Model, m, batch.Options{Limits: sw.Limits, Split: sw.Split})
+		prog, err := batch.Compile(sw.Model, m, batch.Options{Limits: sw.Limits, DType: sw.DType, Split: sw.Split})
 		if err != nil {
 			return id, err
 		}

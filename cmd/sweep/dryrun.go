@@ -56,7 +56,7 @@ func dryRun(w io.Writer, sw *batch.Sweep, c *config) error {
 			return usage(err)
 		}
 		field(first(i, "methods"), "%s", spec)
-		prog, err := batch.Compile(sw.Model, spec, batch.Options{Limits: sw.Limits, Split: sw.Split})
+		prog, err := batch.Compile(sw.Model, spec, batch.Options{Limits: sw.Limits, DType: sw.DType, Split: sw.Split})
 		if err != nil {
 			return err
 		}
