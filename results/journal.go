@@ -54,6 +54,7 @@ type journal struct {
 	dirty   bool
 	err     error // of a sync
 
+	idle  sync.Pool    // of *[]byte: records that were written
 	also  func() error // to be synced as well
 	stop  chan struct{}
 	ended sync.WaitGroup
@@ -176,7 +177,15 @@ func (j *journal) note(method, first int64, r record) {
 func (j *journal) save(c *batch.Chunk, from, to int) error {
 	cols := len(c.Batch.Out)
 	n := to - from
-	b := make([]byte, recordHeader, recordHeader+8*n*cols)
+	room, ok := j.idle.Get().(*[]byte)
+	if !ok {
+		room = new([]byte)
+	}
+	b := slices.Grow((*room)[:0], recordHeader+8*n*cols)[:recordHeader]
+	defer func() {
+		*room = b
+		j.idle.Put(room)
+	}()
 	first := c.First + int64(from)
 	binary.LittleEndian.PutUint32(b, uint32(c.Method))
 	binary.LittleEndian.PutUint32(b[4:], uint32(n))
