@@ -10,8 +10,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -186,9 +188,6 @@ func (sw *Sweep) Check() error {
 	} else if n > MaxStarts {
 		return fmt.Errorf("batch: %d starts; at most %d are allowed", n, MaxStarts)
 	}
-	if err := sw.checkDType(); err != nil {
-		return err
-	}
 	own := make([]*Method, len(sw.Methods))
 	twice := map[string]bool{}
 	for i, m := range sw.Methods {
@@ -205,7 +204,10 @@ func (sw *Sweep) Check() error {
 		}
 		twice[r.String()] = true
 	}
-	return CheckSettings(p, own...)
+	if err := CheckSettings(p, own...); err != nil {
+		return err
+	}
+	return sw.checkDType()
 }
 
 // checkDType refuses what float32 has no numbers for.
@@ -222,10 +224,24 @@ func (sw *Sweep) checkDType() error {
 	}
 	for _, a := range grid {
 		for _, x := range a.Values {
-			if y := float32(x); math.IsInf(float64(y), 0) || y == 0 && x != 0 {
-				return fmt.Errorf("batch: parameter %s = %v is %v in float32; magnitudes from %v to %v are allowed", a.Name, x, y, math.SmallestNonzeroFloat32, math.MaxFloat32)
+			if err := fitsFloat32("parameter "+a.Name, x); err != nil {
+				return err
 			}
 		}
+	}
+	for _, m := range sw.Methods {
+		for _, name := range slices.Sorted(maps.Keys(m.Set)) {
+			if err := fitsFloat32("method "+m.Method.Name+": "+name, m.Set[name]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func fitsFloat32(what string, x float64) error {
+	if y := float32(x); math.IsInf(float64(y), 0) || y == 0 && x != 0 {
+		return fmt.Errorf("batch: %s = %v is %v in float32; magnitudes from %g to %g are allowed", what, x, y, math.SmallestNonzeroFloat32, math.MaxFloat32)
 	}
 	return nil
 }

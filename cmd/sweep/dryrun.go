@@ -43,6 +43,7 @@ func dryRun(w io.Writer, sw *batch.Sweep, c *config) error {
 		}
 	}
 	field("limits", "%s", strings.Join(tests, ", "))
+	field("numbers", "%s", batch.DTypeName(sw.DType))
 	threads, _ := sw.InFlight(1)
 	field("engine", "%s, %s", sw.Engine.Name(), plural(threads, "thread"))
 

@@ -23,6 +23,7 @@ type engine struct {
 	make      func(*graph.Model) program.Engine
 	split     bool // it evaluates the problem in its own way
 	gpu       bool // it runs on the device of --device; found when it is asked for, not before
+	float32   bool // it runs float32 too
 }
 
 // engines lists what can run samples, the fastest first. The driver keeps all
@@ -32,7 +33,7 @@ func engines() []engine {
 	return []engine{
 		{name: "native", doc: "vector machine code on the CPU", why: noNative,
 			make: func(*graph.Model) program.Engine { return cpu.Native{Threads: 1} }},
-		{name: "portable", doc: "plain Go: defines the results, to the bit",
+		{name: "portable", doc: "plain Go: defines the results, to the bit", float32: true,
 			make: func(*graph.Model) program.Engine { return cpu.Portable{Threads: 1} }},
 		{name: "gorgonia", doc: "Gorgonia's tape machine: slow, an independent check", split: true,
 			make: func(m *graph.Model) program.Engine { return graph.NewTapeEngine(m, tapeBatch) }},
@@ -58,6 +59,11 @@ var devices = []string{"auto", "cpu", "cuda"}
 // gpuThreads is how many chunks are on a GPU at a time where --threads does not say: few of them fill it.
 const gpuThreads = 32
 
+// runs reports whether the named engine runs the sweep's type of numbers.
+func runs(name string, sw *batch.Sweep) bool {
+	return sw.DType != program.F32 || slices.ContainsFunc(engines(), func(e engine) bool { return e.name == name && e.float32 })
+}
+
 // setEngine gives the sweep the engine of the given name on the given device. Where both leave it open that is
 // a GPU that computes rightly, else the fastest engine of the CPU; the results are the same.
 // The note, if there is one, says why a GPU that is there or native code is not used.
@@ -79,7 +85,12 @@ func setEngine(sw *batch.Sweep, name, device string) (note string, err error) {
 	if (name == "cuda") != (device == "cuda") && name != autoEngine && device != autoDevice {
 		return "", fmt.Errorf("--engine %s does not run on --device %s", name, device)
 	}
-	if name == autoEngine && device != "cpu" || name == "cuda" {
+	for _, e := range []string{name, device} {
+		if e != autoEngine && e != "cpu" && !runs(e, sw) {
+			return "", fmt.Errorf("--dtype float32: the engine %s computes in float64 only; --engine portable runs float32", e)
+		}
+	}
+	if (name == autoEngine && device != "cpu" || name == "cuda") && runs("cuda", sw) {
 		e, err := openGPU(gpu)
 		if err == nil {
 			sw.Engine, sw.Split = e, false
@@ -95,14 +106,18 @@ func setEngine(sw *batch.Sweep, name, device string) (note string, err error) {
 			note = "on the CPU, because of the GPU: " + plain(err)
 		}
 	}
-	if _, slow := cpu.Auto(); slow != "" && name == autoEngine {
+	_, slow := cpu.Auto()
+	if slow == "" && !runs("native", sw) {
+		slow = "native code computes in float64 only; using the portable engine for float32"
+	}
+	if slow != "" && name == autoEngine {
 		if note != "" {
 			note += "; "
 		}
 		note += strings.TrimPrefix(slow, "cpu: ")
 	}
 	for _, e := range engines() {
-		if e.gpu || name == autoEngine && e.why != nil || name != autoEngine && name != e.name {
+		if e.gpu || name == autoEngine && (e.why != nil || !runs(e.name, sw)) || name != autoEngine && name != e.name {
 			continue
 		}
 		if e.why != nil {

@@ -305,6 +305,9 @@ func (c *config) fromBase(cmd *cobra.Command) {
 	if !given(cmd, "iterations") {
 		c.iterations = b.Limits.Iterations
 	}
+	if !given(cmd, "dtype") {
+		c.dtype = batch.DTypeName(b.DType)
+	}
 	if !given(cmd, "engine") && b.Engine == results.Gorgonia {
 		c.engine = b.Engine
 	}
