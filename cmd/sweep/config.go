@@ -116,10 +116,15 @@ func (c *config) sweep(cmd *cobra.Command) (*batch.Sweep, error) {
 	if err := sw.Check(); err != nil {
 		return nil, usage(err)
 	}
+	c.sayNote(cmd)
+	return sw, nil
+}
+
+// sayNote says why an engine was not chosen that is faster.
+func (c *config) sayNote(cmd *cobra.Command) {
 	if c.note != "" && !given(cmd, "quiet") {
 		fmt.Fprintln(cmd.ErrOrStderr(), "sweep: "+c.note)
 	}
-	return sw, nil
 }
 
 // tapeBatch is the number of samples that Gorgonia's tape machine evaluates at once.

@@ -164,6 +164,7 @@ func (o *output) goOn(cmd *cobra.Command, c *config, print printer, stdout, stde
 	if err := c.setEngine(sw); err != nil {
 		return err
 	}
+	c.sayNote(cmd)
 	return o.do(cmd, sw, run, print, stdout, stderr)
 }
 
