@@ -72,7 +72,7 @@ func TestEngine(t *testing.T) {
 		t.Run(order, func(t *testing.T) {
 			standin(t, "order="+order)
 			e := open(t)
-			progtest.Engine(t, e, 150)
+			progtest.Engine(t, e, 150, program.F64, program.F32)
 		})
 	}
 }
@@ -81,9 +81,9 @@ func TestEngine(t *testing.T) {
 func TestSmallLaunches(t *testing.T) {
 	e := open(t)
 	e.budget = 1
-	progtest.Engine(t, e, 60)
+	progtest.Engine(t, e, 60, program.F64, program.F32)
 	e.budget, e.memory = 0, 64<<10
-	progtest.Engine(t, e, 60)
+	progtest.Engine(t, e, 60, program.F64, program.F32)
 }
 
 // A batch that does not fit the GPU's memory is run in pieces, and leaves none taken.
