@@ -109,7 +109,7 @@ func operations(b *program.Builder, x, y, z program.Value) []program.Value {
 		b.Select(p, x, y), b.Select(p, i, j), b.Select(p, q, b.Eq(x, z)),
 		b.IAdd(i, j), b.ISub(i, j), b.MulU32(i, j), b.IAnd(i, j), b.IOr(i, j), b.IXor(i, j),
 		b.Shl(i, j), b.Shr(i, j), b.Shl(i, small), b.Shr(i, small), b.ILt(i, j), b.IEq(i, j),
-		b.FromBits(b.IXor(i, b.I(1<<40|1))), b.Table(b.NewTable([]float64{1, -2, 0.5, math.Inf(1)}), i),
+		b.FromBits(b.IXor(i, b.I(1<<40|1))), b.Table(b.NewTable([]float64{1, -2, 0.1, math.Inf(1)}), i),
 	)
 }
 

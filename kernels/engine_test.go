@@ -105,7 +105,7 @@ func TestPieces(t *testing.T) {
 	}
 }
 
-// Every built-in problem x method gives the bits that the CPU gives.
+// Every built-in problem x method gives the bits that the CPU gives, in either type.
 func TestBuiltins(t *testing.T) {
 	e := open(t)
 	r := rand.New(rand.NewPCG(7, 8))
@@ -126,11 +126,16 @@ func TestBuiltins(t *testing.T) {
 			pairs++
 			limits := batch.DefaultLimits(len(p.Minima) > 0)
 			limits.Iterations = 25
-			prog, err := batch.Compile(m, batch.Spec{Method: method}, batch.Options{Limits: limits})
-			if err != nil {
-				t.Fatal(err)
+			for _, dtype := range []program.Type{program.F64, program.F32} {
+				prog, err := batch.Compile(m, batch.Spec{Method: method}, batch.Options{Limits: limits, DType: dtype})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if prog.Has(program.F32) != (dtype == program.F32) {
+					t.Fatalf("%s is not in %s", prog.Name, dtype)
+				}
+				same(t, e, prog, starts(r, p, prog, 40), pairs%7 == 0)
 			}
-			same(t, e, prog, starts(r, p, prog, 40), pairs%7 == 0)
 		}
 	}
 	if pairs < 100 {
