@@ -45,19 +45,23 @@ run version 0 "${with[@]}" -- version
 grep -q "cuda .*Works" "$tmp/version.out" || fail "sweep version does not list the GPU"
 
 run selftest 0 "${with[@]}" -- selftest --time-limit 2s
-grep -q "^programs *the same bits: [1-9]" "$tmp/selftest.out" || fail "sweep selftest does not say what passed"
+grep -q "^programs *the same bits: [1-9].* in float64 and float32," "$tmp/selftest.out" || fail "sweep selftest does not say what passed"
 run selftest-no-device 2 "${with[@]}" CUDASTANDIN=nodevice -- selftest
 says selftest-no-device CUDA_ERROR_NO_DEVICE
 
-# The same samples, to the byte, on the CPU and in every order of the threads.
-run cpu 0 A=1 -- --device cpu "${args[@]}" --out "$tmp/cpu"
-for order in forward backward shuffle; do
-  run "$order" 0 "${with[@]}" CUDASTANDIN=order=$order,report -- --device cuda "${args[@]}" --out "$tmp/$order"
-  says "$order" "<<<"
-  for f in samples.parquet paths.parquet; do
-    cmp "$tmp/cpu/$f" "$tmp/$order/$f" || fail "$order: $f differs from the CPU's"
+# The same samples, to the byte, on the CPU and in every order of the threads, in both types of numbers.
+for dtype in float64 float32; do
+  run "cpu-$dtype" 0 A=1 -- --device cpu --dtype "$dtype" "${args[@]}" --out "$tmp/cpu-$dtype"
+  for order in forward backward shuffle; do
+    name=$order-$dtype
+    run "$name" 0 "${with[@]}" CUDASTANDIN=order=$order,report -- --device cuda --dtype "$dtype" "${args[@]}" --out "$tmp/$name"
+    says "$name" "<<<"
+    for f in samples.parquet paths.parquet; do
+      cmp "$tmp/cpu-$dtype/$f" "$tmp/$name/$f" || fail "$name: $f differs from the CPU's"
+    done
   done
 done
+! cmp -s "$tmp/cpu-float64/samples.parquet" "$tmp/cpu-float32/samples.parquet" || fail "float32 is float64"
 run auto 0 "${with[@]}" CUDASTANDIN=report -- --device auto "${args[@]}"
 says auto "<<<"
 echo "command.sh: the command starts and runs with no driver, with no device and on the stand-in; the samples are the CPU's"
