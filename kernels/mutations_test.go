@@ -191,7 +191,7 @@ func samplePrograms(t *testing.T) (programs []*program.Program, batches []*progr
 		}
 		add(p, b)
 	}
-	for _, c := range [][2]string{{"sine", "newton"}, {"heat", "hig"}, {"square", "lbfgs"}} {
+	for _, c := range [][2]string{{"sine", "newton"}, {"heat", "hig"}, {"square", "lbfgs"}, {"rosenbrock", "lm"}} {
 		p, err := problem.Builtin(c[0])
 		if err != nil {
 			t.Fatal(err)

@@ -141,6 +141,7 @@ type function struct {
 	in      []string // operands that stand for the inputs
 	ref     []string // operand that stands for each value
 	spans   []span   // of its I64 values
+	written []bool
 	counter []string // register of each loop's counter
 	array   []int    // number of each array in the kernel
 	table   []int    // number of each table in the kernel
@@ -150,6 +151,15 @@ type function struct {
 // call writes f in line. in names its inputs, registers that f does not change; the operands that stand for its
 // outputs are returned.
 func (e *emitter) call(f *program.Func, in []string) ([]string, error) {
+	w, err := e.function(f, in)
+	if err != nil {
+		return nil, err
+	}
+	return w.values(f.Out), nil
+}
+
+// function prepares f for being written in line, in parts.
+func (e *emitter) function(f *program.Func, in []string) (*function, error) {
 	if err := checkCounters(f); err != nil {
 		return nil, err
 	}
@@ -159,7 +169,8 @@ func (e *emitter) call(f *program.Func, in []string) ([]string, error) {
 		}
 		return anything
 	})
-	w := &function{emitter: e, f: f, in: in, spans: known, ref: make([]string, len(f.Instrs)), counter: make([]string, len(f.Loops)), end: map[int]int{}}
+	n := len(f.Instrs)
+	w := &function{emitter: e, f: f, in: in, spans: known, ref: make([]string, n), written: make([]bool, n), counter: make([]string, len(f.Loops)), end: map[int]int{}}
 	for _, n := range f.Arrays {
 		w.array = append(w.array, len(e.arrays))
 		e.arrays = append(e.arrays, n)
@@ -172,12 +183,88 @@ func (e *emitter) call(f *program.Func, in []string) ([]string, error) {
 			w.end[int(f.Instrs[i].Imm)] = i
 		}
 	}
-	w.run(0, len(f.Instrs))
-	out := make([]string, len(f.Out))
-	for i, v := range f.Out {
-		out[i] = w.ref[v]
+	return w, nil
+}
+
+// values writes what the given values need and has not been written, and returns the operands that stand for them.
+func (w *function) values(out []program.Value) []string {
+	need := w.needs(out)
+	for i := 0; i < len(need); i++ {
+		last := w.block(i)
+		if need[i] && !w.written[i] {
+			w.run(i, last+1)
+			for k := i; k <= last; k++ {
+				w.written[k] = true
+			}
+		}
+		i = last
 	}
-	return out, nil
+	refs := make([]string, len(out))
+	for i, v := range out {
+		refs[i] = w.ref[v]
+	}
+	return refs
+}
+
+// block is the last instruction of what is written as a whole with the one at i, which is in no block: a loop, a guard
+// with its merges, or the instruction alone.
+func (w *function) block(i int) int {
+	switch w.f.Instrs[i].Op {
+	case program.OpLoop:
+		i = w.end[i]
+	case program.OpGuard:
+		for i = w.end[i]; i+1 < len(w.f.Instrs) && w.f.Instrs[i+1].Op == program.OpMerge; i++ {
+		}
+	}
+	return i
+}
+
+// needs marks what the values are made of: blocks as a whole, and with one access of an array all of them.
+func (w *function) needs(out []program.Value) []bool {
+	f := w.f
+	first := make([]int, len(f.Instrs)) // of the block
+	for i := 0; i < len(f.Instrs); i++ {
+		last := w.block(i)
+		for k := i; k <= last; k++ {
+			first[k] = i
+		}
+		i = last
+	}
+	accesses := make([][]int, len(f.Arrays))
+	for i := range f.Instrs {
+		if op := f.Instrs[i].Op; op == program.OpLoad || op == program.OpStore {
+			a := f.Instrs[i].Imm & 0xffffffff
+			accesses[a] = append(accesses[a], i)
+		}
+	}
+	need := make([]bool, len(f.Instrs))
+	var todo []int
+	mark := func(i int) {
+		i = first[i]
+		if need[i] {
+			return
+		}
+		for k := i; k <= w.block(i); k++ {
+			need[k] = true
+			todo = append(todo, k)
+		}
+	}
+	for _, v := range out {
+		mark(int(v))
+	}
+	for len(todo) > 0 {
+		in := &f.Instrs[todo[len(todo)-1]]
+		todo = todo[:len(todo)-1]
+		for k := range in.Op.NumArgs() {
+			mark(int(in.Arg(k)))
+		}
+		if in.Op == program.OpLoad || in.Op == program.OpStore {
+			for _, i := range accesses[in.Imm&0xffffffff] {
+				mark(i)
+			}
+		}
+	}
+	return need
 }
 
 // addTable gives the number of a table with these entries.
