@@ -137,15 +137,16 @@ func constant(t program.Type, bits uint64) string {
 // function is a Func being written.
 type function struct {
 	*emitter
-	f       *program.Func
-	in      []string // operands that stand for the inputs
-	ref     []string // operand that stands for each value
-	spans   []span   // of its I64 values
-	written []bool
-	counter []string // register of each loop's counter
-	array   []int    // number of each array in the kernel
-	table   []int    // number of each table in the kernel
-	end     map[int]int
+	f        *program.Func
+	in       []string // operands that stand for the inputs
+	ref      []string // operand that stands for each value
+	spans    []span   // of its I64 values
+	written  []bool
+	computed []bool   // values that arithmetic works on
+	counter  []string // register of each loop's counter
+	array    []int    // number of each array in the kernel
+	table    []int    // number of each table in the kernel
+	end      map[int]int
 }
 
 // call writes f in line. in names its inputs, registers that f does not change; the operands that stand for its
@@ -170,7 +171,7 @@ func (e *emitter) function(f *program.Func, in []string) (*function, error) {
 		return anything
 	})
 	n := len(f.Instrs)
-	w := &function{emitter: e, f: f, in: in, spans: known, ref: make([]string, n), written: make([]bool, n), counter: make([]string, len(f.Loops)), end: map[int]int{}}
+	w := &function{emitter: e, f: f, in: in, spans: known, ref: make([]string, n), written: make([]bool, n), computed: make([]bool, n), counter: make([]string, len(f.Loops)), end: map[int]int{}}
 	for _, n := range f.Arrays {
 		w.array = append(w.array, len(e.arrays))
 		e.arrays = append(e.arrays, n)
@@ -179,8 +180,14 @@ func (e *emitter) function(f *program.Func, in []string) (*function, error) {
 		w.table = append(w.table, e.addTable(t))
 	}
 	for i := range f.Instrs {
-		if op := f.Instrs[i].Op; op == program.OpEndLoop || op == program.OpEndGuard {
-			w.end[int(f.Instrs[i].Imm)] = i
+		in := &f.Instrs[i]
+		if in.Op == program.OpEndLoop || in.Op == program.OpEndGuard {
+			w.end[int(in.Imm)] = i
+		}
+		if template := instructions[in.Op]; strings.Contains(template, ".f64") {
+			for k := range in.Op.NumArgs() {
+				w.computed[in.Arg(k)] = true
+			}
 		}
 	}
 	return w, nil
@@ -347,6 +354,9 @@ func (w *function) one(i int) {
 		w.line("ld.global.f64 %s, [%s];", d, base)
 	default:
 		template := instructions[in.Op]
+		if in.Op == program.OpNeg && !w.computed[i] {
+			template = negBits
+		}
 		if in.Op == program.OpSelect || in.Op == program.OpMerge {
 			template = byType[in.Type].choose
 		}

@@ -45,6 +45,10 @@ var instructions = [program.NumOps]string{
 	program.OpFromBits: "mov.b64 $d, $a;",
 }
 
+// negBits is OpNeg of what is only chosen, kept or stored. An operand of arithmetic takes its sign for nothing; else the
+// assembler would make neg.f64 an addition to -0, which the units for float64 are too few for.
+const negBits = "mov.b64 $r1, $a; xor.b64 $r1, $r1, 0x8000000000000000; mov.b64 $d, $r1;"
+
 // byType holds what is written differently for each type of value.
 var byType = [program.Bool + 1]struct {
 	prefix string // of its registers
