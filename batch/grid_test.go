@@ -96,12 +96,58 @@ func TestQuantiles(t *testing.T) {
 				}
 				return s[k]
 			}
-			if got, want := quantile(append([]float64(nil), x...), q), at(sorted); got != want {
+			if got, want := quantileOf(x, q), at(sorted); got != want {
 				t.Errorf("quantile %v of %v = %v, want %v", q, sorted, got, want)
 			}
 			got, want := histogramQuantile(counts, q), at(finite)
 			if got != want && !(math.IsNaN(got) && math.IsNaN(want)) {
 				t.Errorf("histogram quantile %v of %v = %v, want %v", q, finite, got, want)
+			}
+		}
+	}
+}
+
+// quantileOf is quantile of numbers.
+func quantileOf(x []float64, q float64) float64 {
+	k := make([]uint64, len(x))
+	keys(k, x)
+	return quantile(k, make([]uint64, len(x)), q)
+}
+
+// Quantiles of many numbers, among them such as mislead the sample that selection begins with.
+func TestQuantilesOfMany(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(7, 8))
+	for name, at := range map[string]func(i, n int) float64{
+		"random":      func(int, int) float64 { return rnd.NormFloat64() },
+		"far apart":   func(int, int) float64 { return math.Exp(600 * rnd.NormFloat64()) },
+		"equal":       func(int, int) float64 { return -1.5 },
+		"two values":  func(int, int) float64 { return float64(rnd.IntN(2)) },
+		"mostly zero": func(int, int) float64 { return max(0, rnd.Float64()-0.7) },
+		"rising":      func(i, _ int) float64 { return float64(i) },
+		"falling":     func(i, _ int) float64 { return -float64(i) },
+		"NaN":         func(i, _ int) float64 { return math.NaN() },
+		"some lost":   func(i, _ int) float64 { return []float64{rnd.Float64(), math.NaN(), math.Inf(1), math.Inf(-1)}[i%4] },
+		"misleading": func(i, n int) float64 { // the sample sees the smallest
+			if i*narrowSample%n < narrowSample {
+				return rnd.Float64()
+			}
+			return 1 + rnd.Float64()
+		},
+	} {
+		for _, n := range []int{1, 2, 255, 256, 257, 1000, 10000, 12345} {
+			x := make([]float64, n)
+			for i := range x {
+				x[i] = at(i, n)
+			}
+			sorted := make([]float64, n)
+			for i, v := range x {
+				sorted[i] = orInf(v)
+			}
+			sort.Float64s(sorted)
+			for _, q := range []float64{0.01, 0.5, 0.9, 1} {
+				if got, want := quantileOf(x, q), sorted[rank(int64(n), q)]; got != want {
+					t.Errorf("%s: quantile %v of %d = %v, want %v", name, q, n, got, want)
+				}
 			}
 		}
 	}

@@ -15,7 +15,7 @@ import (
 func TestEngine(t *testing.T) {
 	for _, block := range []int{0, 1, 3, 16} {
 		t.Run(fmt.Sprintf("block=%d", block), func(t *testing.T) {
-			progtest.Engine(t, cpu.Portable{Block: block}, 150)
+			progtest.Engine(t, cpu.Portable{Block: block}, 150, program.F64, program.F32)
 		})
 	}
 }
@@ -24,7 +24,7 @@ func TestEngine(t *testing.T) {
 func TestBlocks(t *testing.T) {
 	r := rand.New(rand.NewPCG(6, 0))
 	for k := range 4 {
-		p := progtest.Program(r, 2, 60+30*k)
+		p := progtest.Program(r, 2, 60+30*k, program.F64, program.F32)
 		p.Optimize()
 		want := p.NewBatch(150)
 		for _, c := range want.In {
@@ -85,7 +85,7 @@ func checkFunc(t *testing.T, r *rand.Rand, f *program.Func, n int) {
 func TestFuncs(t *testing.T) {
 	for k := range uint64(1500) {
 		r := rand.New(rand.NewPCG(7, k))
-		f := progtest.Func(r, progtest.Types(r, 1+r.IntN(5)), progtest.Types(r, 1+r.IntN(5)), 5+r.IntN(200))
+		f := progtest.Func(r, progtest.Types(r, 1+r.IntN(5), program.F64, program.F32), progtest.Types(r, 1+r.IntN(5), program.F64, program.F32), 5+r.IntN(200))
 		if k%3 == 1 {
 			f = program.Optimize(f, true)
 		}
@@ -97,7 +97,7 @@ func FuzzFuncs(f *testing.F) {
 	f.Add(uint64(1), uint64(2), uint16(100))
 	f.Fuzz(func(t *testing.T, a, b uint64, size uint16) {
 		r := rand.New(rand.NewPCG(a, b))
-		checkFunc(t, r, progtest.Func(r, progtest.Types(r, 1+r.IntN(5)), progtest.Types(r, 1+r.IntN(5)), int(size%500)), 1+r.IntN(40))
+		checkFunc(t, r, progtest.Func(r, progtest.Types(r, 1+r.IntN(5), program.F64, program.F32), progtest.Types(r, 1+r.IntN(5), program.F64, program.F32), int(size%500)), 1+r.IntN(40))
 	})
 }
 

@@ -173,15 +173,18 @@ func (x *nativeExecutable) release(w *lanes) {
 
 // Run implements program.Executable. Results of samples that are not finished are 0, their status among them.
 func (x *nativeExecutable) Run(ctx context.Context, b *program.Batch) error {
-	if b.Trace != nil {
-		p, err := x.portable()
-		if err != nil {
-			return err
-		}
-		return p.Run(ctx, b)
-	}
 	if err := x.p.CheckBatch(b); err != nil {
 		return err
+	}
+	var t *tracing
+	if b.Trace != nil {
+		if t = x.tracing(b); t == nil {
+			p, err := x.portable()
+			if err != nil {
+				return err
+			}
+			return p.Run(ctx, b)
+		}
 	}
 	threads := x.threads
 	if threads == 0 {
@@ -191,12 +194,12 @@ func (x *nativeExecutable) Run(ctx context.Context, b *program.Batch) error {
 	threads = min(threads, (b.N+x.width()-1)/x.width()) // less than a strip is not worth sharing
 	var next atomic.Int64
 	if threads <= 1 {
-		return unfinished(b, &next, x.work(ctx, b, &next, b.N))
+		return unfinished(b, &next, x.work(ctx, b, t, &next, b.N))
 	}
 	var wg sync.WaitGroup
 	errs := make([]error, threads)
 	for k := range threads {
-		wg.Go(func() { errs[k] = x.work(ctx, b, &next, share) })
+		wg.Go(func() { errs[k] = x.work(ctx, b, t, &next, share) })
 	}
 	wg.Wait()
 	for _, err := range errs {
@@ -258,8 +261,8 @@ func (w *lanes) mapColumns(offset int, cost float64, in, out []uint64, n int) {
 	}
 }
 
-// work runs samples until none are left or ctx ends.
-func (x *nativeExecutable) work(ctx context.Context, b *program.Batch, next *atomic.Int64, share int) error {
+// work runs samples until none are left or ctx ends; t is nil where no trace is wanted.
+func (x *nativeExecutable) work(ctx context.Context, b *program.Batch, t *tracing, next *atomic.Int64, share int) error {
 	w := x.worker()
 	defer x.release(w)
 	f := &w.frame
@@ -296,8 +299,12 @@ func (x *nativeExecutable) work(ctx context.Context, b *program.Batch, next *ato
 			f.poolLimit = math.MaxInt
 			w.closeUp()
 		}
-		f.strips = w.strips
 		f.steps = max(1, steps/w.strips)
+		if t != nil {
+			w.trace(t)
+			f.steps = 1
+		}
+		f.strips = w.strips
 		f.endedCount = 0
 		w.call(x.step)
 		w.collect(b)

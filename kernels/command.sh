@@ -44,6 +44,11 @@ says no-memory CUDA_ERROR_OUT_OF_MEMORY
 run version 0 "${with[@]}" -- version
 grep -q "cuda .*Works" "$tmp/version.out" || fail "sweep version does not list the GPU"
 
+run selftest 0 "${with[@]}" -- selftest --time-limit 2s
+grep -q "^programs *the same bits: [1-9]" "$tmp/selftest.out" || fail "sweep selftest does not say what passed"
+run selftest-no-device 2 "${with[@]}" CUDASTANDIN=nodevice -- selftest
+says selftest-no-device CUDA_ERROR_NO_DEVICE
+
 # The same samples, to the byte, on the CPU and in every order of the threads.
 run cpu 0 A=1 -- --device cpu "${args[@]}" --out "$tmp/cpu"
 for order in forward backward shuffle; do

@@ -1,9 +1,6 @@
 package program
 
-import (
-	"math"
-	"slices"
-)
+import "slices"
 
 // Stages is a Program taken apart for engines that keep many samples going and
 // replace each as it ends: what a running sample must compute and keep, apart from
@@ -330,20 +327,34 @@ func squareTests(f *Func) {
 			continue
 		}
 		root, limit := &f.Instrs[in.A], f.Instrs[in.B]
-		c := math.Float64frombits(limit.Imm)
 		// The root becomes the constant, which needs a place before the comparison.
-		if root.Op != OpSqrt || uses[in.A] != 1 || !positive[root.A] || limit.Op != OpConst || !(c > 1e-150 && c < 1e150) {
+		if root.Op != OpSqrt || uses[in.A] != 1 || !positive[root.A] || limit.Op != OpConst {
 			continue
 		}
-		square := c * c
-		for math.Sqrt(square) > c {
-			square = math.Nextafter(square, 0)
-		}
-		for math.Sqrt(math.Nextafter(square, math.Inf(1))) <= c {
-			square = math.Nextafter(square, math.Inf(1))
+		square, ok := greatestSquare(limit.Type, limit.Imm)
+		if !ok {
+			continue
 		}
 		at := in.A
 		in.A, in.B = root.A, at
-		*root = Instr{Op: OpConst, Type: F64, A: NoValue, B: NoValue, C: NoValue, Imm: math.Float64bits(square)}
+		*root = Instr{Op: OpConst, Type: limit.Type, A: NoValue, B: NoValue, C: NoValue, Imm: square}
 	}
+}
+
+// greatestSquare is the greatest number of type t whose square root is at most c, all as bits;
+// not ok where c*c is not well inside the range of normal numbers.
+func greatestSquare(t Type, c uint64) (square uint64, ok bool) {
+	x := t.Float(c)
+	if s := x * x; !(x > 0) || s < 4*MinNormal(t) || s > 1/(4*MinNormal(t)) {
+		return 0, false
+	}
+	atMost := func(square uint64) bool { return t.Float(Apply(OpSqrt, t, square, 0, 0)) <= x }
+	square = Apply(OpMul, t, c, c, 0) // the bits of positive numbers are in their order
+	for !atMost(square) {
+		square--
+	}
+	for atMost(square + 1) {
+		square++
+	}
+	return square, true
 }

@@ -15,7 +15,7 @@ import (
 func TestStage(t *testing.T) {
 	r := rand.New(rand.NewPCG(11, 12))
 	for round := range 300 {
-		p := progtest.Program(r, 1+r.IntN(3), 60)
+		p := progtest.Program(r, 1+r.IntN(3), 60, program.F64, program.F32)
 		if round%2 == 0 {
 			p.Optimize()
 		}
@@ -87,10 +87,7 @@ func sameByStages(t *testing.T, r *rand.Rand, p *program.Program, n int) {
 			copy(state[s.Fixed:], next[:len(next)-1])
 		}
 		for i, v := range s.Final.Eval(state...) {
-			x := math.Float64frombits(v)
-			if s.Report[i] == program.I64 {
-				x = float64(int64(v))
-			}
+			x := p.Number(p.Results[i], v)
 			if !progtest.SameF64(x, b.Out[i][k]) {
 				t.Fatalf("%s, sample %d: %s is %v, want %v", p.Name, k, p.Slots[p.Results[i]].Name, x, b.Out[i][k])
 			}
@@ -167,37 +164,40 @@ func TestStageRecalls(t *testing.T) {
 // The comparison with a root is the comparison with its square, whatever the number.
 func TestStageRoots(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
-	for range 200 {
-		c := math.Exp(r.NormFloat64() * 20)
-		b := program.NewBuilder("step")
-		x, _, n := b.Input("x", program.F64), b.Input("status", program.I64), b.Input("iteration", program.I64)
-		root := b.Sqrt(b.Mul(x, x))
-		p := &program.Program{
-			Name: "root", In: []string{"x"}, Status: 1, Iteration: 2, Results: []int{2},
-			Slots: []program.Slot{{Name: "x", Type: program.F64, Fixed: true}, {Name: "status", Type: program.I64}, {Name: "iteration", Type: program.I64}},
-			Step:  b.Finish(b.Select(b.Le(root, b.F(c)), b.I(1), b.I(0)), b.IAdd(n, b.I(1))),
-		}
-		b = program.NewBuilder("setup")
-		x = b.Input("x", program.F64)
-		p.Setup = b.Finish(x, b.I(0), b.I(0))
-		s := p.Stage()
-		for i := range s.Step.Instrs {
-			if s.Step.Instrs[i].Op == program.OpSqrt {
-				t.Fatal("the root is still taken")
+	for _, typ := range []program.Type{program.F64, program.F32} {
+		for range 200 {
+			c := typ.Bits(math.Exp(r.NormFloat64() * 20))
+			b := program.NewBuilderOf(typ, "step")
+			x, _, n := b.Input("x", typ), b.Input("status", program.I64), b.Input("iteration", program.I64)
+			root := b.Sqrt(b.Mul(x, x))
+			p := &program.Program{
+				Name: "root", In: []string{"x"}, Status: 1, Iteration: 2, Results: []int{2},
+				Slots: []program.Slot{{Name: "x", Type: typ, Fixed: true}, {Name: "status", Type: program.I64}, {Name: "iteration", Type: program.I64}},
+				Step:  b.Finish(b.Select(b.Le(root, b.F(typ.Float(c))), b.I(1), b.I(0)), b.IAdd(n, b.I(1))),
 			}
-		}
-		near := c
-		for range 3 {
-			near = math.Nextafter(near, 0)
-		}
-		for range 7 {
-			for _, x := range []float64{near, -near, math.NaN(), math.Inf(1), 0, 5e-324} {
-				want := p.Step.Eval(math.Float64bits(x), 0, 0)[0] == 0
-				if got := s.Step.Eval(math.Float64bits(x), 0); (got[len(got)-1] != 0) != want {
-					t.Fatalf("limit %v, x = %v: goes on %v, want %v", c, x, got[len(got)-1] != 0, want)
+			b = program.NewBuilder("setup")
+			x = b.Input("x", program.F64)
+			if typ == program.F32 {
+				x = b.Narrow(x)
+			}
+			p.Setup = b.Finish(x, b.I(0), b.I(0))
+			s := p.Stage()
+			if sq := typ.Float(c) * typ.Float(c); typ == program.F32 && (sq < 0x1p-120 || sq > 0x1p120) {
+				continue // the square may be out of range
+			}
+			for i := range s.Step.Instrs {
+				if s.Step.Instrs[i].Op == program.OpSqrt {
+					t.Fatal("the root is still taken")
 				}
 			}
-			near = math.Nextafter(near, math.Inf(1))
+			for near := c - 3; near < c+4; near++ {
+				for _, x := range []uint64{near, typ.Bits(-typ.Float(near)), typ.Bits(math.NaN()), typ.Bits(math.Inf(1)), 0, 1} {
+					want := p.Step.Eval(x, 0, 0)[0] == 0
+					if got := s.Step.Eval(x, 0); (got[len(got)-1] != 0) != want {
+						t.Fatalf("limit %v, x = %v: goes on %v, want %v", typ.Float(c), typ.Float(x), got[len(got)-1] != 0, want)
+					}
+				}
+			}
 		}
 	}
 }

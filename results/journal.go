@@ -285,3 +285,11 @@ func (j *journal) close() error {
 	}
 	return nil
 }
+
+// discard ends a journal that is not needed any more: what it holds need not come to the disk.
+func (j *journal) discard() error {
+	j.mu.Lock()
+	j.dirty = false
+	j.mu.Unlock()
+	return j.close()
+}

@@ -60,7 +60,7 @@ const gpuThreads = 32
 
 // setEngine gives the sweep the engine of the given name on the given device. Where both leave it open that is
 // a GPU that computes rightly, else the fastest engine of the CPU; the results are the same.
-// The note, if there is one, says why a GPU that is there is not used.
+// The note, if there is one, says why a GPU that is there or native code is not used.
 func setEngine(sw *batch.Sweep, name, device string) (note string, err error) {
 	gpu := 0
 	if i, ok := strings.CutPrefix(device, "cuda:"); ok {
@@ -94,6 +94,12 @@ func setEngine(sw *batch.Sweep, name, device string) (note string, err error) {
 		if !errors.Is(err, kernels.ErrNone) {
 			note = "on the CPU, because of the GPU: " + plain(err)
 		}
+	}
+	if _, slow := cpu.Auto(); slow != "" && name == autoEngine {
+		if note != "" {
+			note += "; "
+		}
+		note += strings.TrimPrefix(slow, "cpu: ")
 	}
 	for _, e := range engines() {
 		if e.gpu || name == autoEngine && e.why != nil || name != autoEngine && name != e.name {

@@ -42,6 +42,14 @@ func (b *bar) show(p batch.Progress) {
 	}
 }
 
+// count shows how many of some parts are done, on a terminal only.
+func (b *bar) count(done, total int, last string) {
+	if b.terminal && !b.quiet {
+		b.shown = true
+		fmt.Fprintf(b.w, "\r\x1b[K%3.0f%%  %s", 100*float64(done)/float64(total), last)
+	}
+}
+
 // progressLine says what is done, how fast, with what success, and how long it will take. Samples of an earlier run are
 // done, but say nothing about the speed.
 func progressLine(p batch.Progress, elapsed time.Duration) string {

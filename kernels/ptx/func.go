@@ -172,9 +172,9 @@ func (e *emitter) function(f *program.Func, in []string) (*function, error) {
 	})
 	n := len(f.Instrs)
 	w := &function{emitter: e, f: f, in: in, spans: known, ref: make([]string, n), written: make([]bool, n), computed: make([]bool, n), counter: make([]string, len(f.Loops)), end: map[int]int{}}
-	for _, n := range f.Arrays {
+	for _, a := range f.Arrays {
 		w.array = append(w.array, len(e.arrays))
-		e.arrays = append(e.arrays, n)
+		e.arrays = append(e.arrays, a.Len)
 	}
 	for _, t := range f.Tables {
 		w.table = append(w.table, e.addTable(t))
@@ -560,8 +560,8 @@ func checkCounters(f *program.Func) error {
 		}
 	}
 	total := 0
-	for _, n := range f.Arrays {
-		total += n
+	for _, a := range f.Arrays {
+		total += a.Len
 	}
 	if total > MaxLocal/8 {
 		return fmt.Errorf("ptx: %s: local arrays of %d bytes, %d are allowed on a GPU", f.Name, 8*total, MaxLocal)

@@ -70,6 +70,9 @@ func Compile(p *program.Program, trace []int) (*Kernel, error) {
 	if err := p.Validate(); err != nil {
 		return nil, err
 	}
+	if p.Has(program.F32) {
+		return nil, fmt.Errorf("ptx: %s: GPU code knows float64 only; the portable engine runs float32", p.Name)
+	}
 	for _, s := range trace {
 		if s < 0 || s >= len(p.Slots) || p.Slots[s].Type == program.Bool {
 			return nil, fmt.Errorf("ptx: %s: a trace of slot %d, want an F64 or I64 slot below %d", p.Name, s, len(p.Slots))

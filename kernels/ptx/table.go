@@ -21,9 +21,11 @@ var instructions = [program.NumOps]string{
 	program.OpFloor: "cvt.rmi.f64.f64 $d, $a;", // toward minus infinity
 	program.OpTrunc: "cvt.rzi.f64.f64 $d, $a;", // toward zero
 
-	program.OpLt: "setp.lt.f64 $d, $a, $b;", // lt, le, eq are the ordered ones: false with a NaN
-	program.OpLe: "setp.le.f64 $d, $a, $b;",
-	program.OpEq: "setp.eq.f64 $d, $a, $b;",
+	program.OpWiden:  "cvt.f64.f32 $d, $a;",
+	program.OpNarrow: "cvt.rn.f32.f64 $d, $a;",
+	program.OpLt:     "setp.lt.f64 $d, $a, $b;", // lt, le, eq are the ordered ones: false with a NaN
+	program.OpLe:     "setp.le.f64 $d, $a, $b;",
+	program.OpEq:     "setp.eq.f64 $d, $a, $b;",
 
 	program.OpAnd: "and.pred $d, $a, $b;",
 	program.OpOr:  "or.pred $d, $a, $b;",

@@ -1,8 +1,8 @@
 // Command assemble holds the kernels against NVIDIA's own assembler: it writes the kernel of every built-in
 // problem x method, has ptxas assemble each, and prints a table of registers, stack and spills.
 //
-// Every kernel is assembled for one architecture, and a covering choice for the others: each problem and each method
-// at least once, and the largest kernel; random programs too. It fails if ptxas refuses a kernel or warns of one,
+// Every kernel is assembled for every architecture, random programs for the first, and with a newer assembler a covering choice:
+// each problem and each method at least once, and the largest kernel. It fails if ptxas refuses a kernel or warns of one,
 // and if a kernel of a problem of two inputs spills a register.
 package main
 
@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -46,12 +47,12 @@ type job struct {
 
 func main() {
 	ptxas := flag.String("ptxas", "ptxas", "assembler for -archs")
-	archs := flag.String("archs", "sm_70,sm_80,sm_90,sm_100,sm_120", "architectures; all kernels are assembled for the first")
+	archs := flag.String("archs", "sm_70,sm_80,sm_90,sm_100,sm_120", "architectures")
 	newest := flag.String("newest", "", "a newer ptxas, for -newest-archs")
 	newestArchs := flag.String("newest-archs", "sm_90,sm_120", "architectures for -newest")
 	table := flag.String("table", "", "file to write the table to")
 	write := flag.String("write", "", "only write the kernels into this folder")
-	jobs := flag.Int("j", 2, "assemblers at a time")
+	jobs := flag.Int("j", runtime.GOMAXPROCS(0), "assemblers at a time")
 	flag.Parse()
 	if err := run(*ptxas, *archs, *newest, *newestArchs, *table, *write, *jobs); err != nil {
 		fmt.Fprintln(os.Stderr, "assemble:", err)
@@ -81,11 +82,9 @@ func run(ptxas, archs, newest, newestArchs, table, write string, n int) error {
 	for _, k := range random {
 		all = append(all, &job{k: k, arch: first, ptxas: ptxas})
 	}
-	for i, arch := range strings.Split(archs, ",") {
-		for _, k := range kernels {
-			if i == 0 || slices.Contains(covering(kernels), k) {
-				all = append(all, &job{k: k, arch: arch, ptxas: ptxas})
-			}
+	for _, k := range kernels {
+		for _, arch := range strings.Split(archs, ",") {
+			all = append(all, &job{k: k, arch: arch, ptxas: ptxas})
 		}
 	}
 	if newest != "" {
@@ -112,7 +111,7 @@ func run(ptxas, archs, newest, newestArchs, table, write string, n int) error {
 	}
 	close(next)
 	wg.Wait()
-	return report(all, first, table)
+	return report(all, strings.Split(archs, ","), ptxas, table)
 }
 
 func writeKernels(dir string) ([]*kernel, error) {
@@ -241,7 +240,7 @@ func (j *job) assemble() {
 	}
 }
 
-func report(all []*job, first, file string) error {
+func report(all []*job, archs []string, ptxas, file string) error {
 	failed := 0
 	for _, j := range all {
 		if j.err != nil {
@@ -261,16 +260,46 @@ func report(all []*job, first, file string) error {
 		return nil
 	}
 	var s strings.Builder
-	fmt.Fprintf(&s, "| problem | method | registers | stack, bytes | spilled, bytes |\n|---|---|--:|--:|--:|\n")
+	s.WriteString("| problem | method |")
+	for _, a := range archs {
+		fmt.Fprintf(&s, " %s |", a)
+	}
+	s.WriteString(" stack, bytes | spilled, bytes | occupancy |\n|---|---|" + strings.Repeat("--:|", len(archs)+3) + "\n")
+	var row []*job
 	for _, j := range all {
-		if j.arch != first || j.k.method == "program" {
+		if j.ptxas != ptxas || j.k.method == "program" {
+			continue
+		}
+		if row = append(row, j); len(row) < len(archs) {
 			continue
 		}
 		method := j.k.method
 		if j.k.traced {
 			method += " (trace)"
 		}
-		fmt.Fprintf(&s, "| %s | %s | %d | %d | %d |\n", j.k.problem, method, j.registers, j.stack, j.store)
+		fmt.Fprintf(&s, "| %s | %s |", j.k.problem, method)
+		stack, spilled, least := 0, 0, 1.0
+		for _, j := range row {
+			fmt.Fprintf(&s, " %d |", j.registers)
+			stack, spilled, least = max(stack, j.stack), max(spilled, j.store), min(least, occupancy(j.arch, j.registers))
+		}
+		fmt.Fprintf(&s, " %d | %d | %.0f %% |\n", stack, spilled, 100*least)
+		row = row[:0]
 	}
 	return os.WriteFile(file, []byte(s.String()), 0o644)
+}
+
+// occupancy is the part of an architecture's resident warps that a kernel reaches with so many registers a thread. A
+// multiprocessor has 65,536 registers, of which a warp takes 256 at a time.
+//
+// Source: CUDA C++ Programming Guide 12.9, table "Technical Specifications per Compute Capability".
+func occupancy(arch string, registers int) float64 {
+	warps, blocks := 64, 32
+	if arch == "sm_120" {
+		warps, blocks = 48, 24
+	}
+	const warpsPerBlock = ptx.Block / 32
+	perWarp := (registers*32 + 255) / 256 * 256
+	resident := min(65536/perWarp/warpsPerBlock, blocks, warps/warpsPerBlock) * warpsPerBlock
+	return float64(resident) / float64(warps)
 }

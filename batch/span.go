@@ -1,0 +1,266 @@
+package batch
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"invar/program"
+)
+
+// A span is some chunks, consecutive among those that are to be run, in one batch for the engine: as many as it
+// wishes to have at a time. Files, shards and the journal know chunks only, whatever the engine.
+type span struct {
+	number int // among the spans of the method
+	n      int // samples
+	chunks []*Chunk
+
+	columns []float64 // the memory of all columns
+	in, out [][]float64
+}
+
+// Bounds of what is on its way at a time.
+const (
+	spanBytes = 128 << 20 // of a span's columns, unless a single chunk takes more
+	// wideSpans is the number of spans of an engine that wants many samples at a time: one is being filled, two are with the
+	// engine (so that it can copy one while it computes the other), one is being delivered.
+	wideSpans = 4
+)
+
+// InFlight bounds the samples that a sweep works on at a time: so many batches of at most so many samples, each
+// with the given number of columns of 8 bytes.
+func (sw *Sweep) InFlight(columns int) (batches, samples int) {
+	return sw.threads(), ChunkSize * sw.spanChunks(columns)
+}
+
+// spanChunks is how many chunks a span has at most.
+func (sw *Sweep) spanChunks(columns int) int {
+	wish := (program.BatchSize(sw.Engine) + ChunkSize - 1) / ChunkSize
+	return max(1, min(wish, spanBytes/(8*ChunkSize*columns), sw.chunks()))
+}
+
+// dealer deals the chunks of one method out in spans.
+type dealer struct {
+	sw     *Sweep
+	method int
+	prog   *program.Program
+	chunks int // of a span
+	memory *memory
+	pieces *pieces
+
+	mu     sync.Mutex // guards what follows
+	chunk  int        // the first that is not dealt
+	number int        // of the next span
+}
+
+func newDealer(sw *Sweep, method int, prog *program.Program, m *memory) *dealer {
+	d := &dealer{sw: sw, method: method, prog: prog, memory: m, chunks: sw.spanChunks(len(prog.In) + len(prog.Results))}
+	d.pieces = newPieces(d.chunks * ChunkSize)
+	return d
+}
+
+// most bounds the number of spans.
+func (d *dealer) most() int { return (d.sw.chunks() + d.chunks - 1) / d.chunks }
+
+// next is the next span, nil when all are dealt. Its columns are to be given back.
+func (d *dealer) next() *span {
+	s := d.deal()
+	if len(s.chunks) == 0 {
+		return nil
+	}
+	s.columns = d.memory.take((len(d.prog.In) + len(d.prog.Results)) * s.n)
+	rest := s.columns
+	columns := func(k int) [][]float64 {
+		c := make([][]float64, k)
+		for i := range c {
+			c[i], rest = rest[:s.n:s.n], rest[s.n:]
+		}
+		return c
+	}
+	s.in, s.out = columns(len(d.prog.In)), columns(len(d.prog.Results))
+	at := 0
+	for _, c := range s.chunks {
+		c.Batch.In, c.Batch.Out = cut(s.in, at, c.Batch.N), cut(s.out, at, c.Batch.N)
+		at += c.Batch.N
+	}
+	return s
+}
+
+// deal takes the next chunks.
+func (d *dealer) deal() *span {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s := &span{number: d.number}
+	for ; len(s.chunks) < d.chunks && d.chunk < d.sw.chunks(); d.chunk++ {
+		if d.sw.Own == nil || d.sw.Own(d.method, d.chunk) {
+			n := d.sw.chunkLen(d.chunk)
+			s.chunks = append(s.chunks, &Chunk{Method: d.method, Index: d.chunk, First: int64(d.chunk) * ChunkSize, Program: d.prog, Batch: &program.Batch{N: n}})
+			s.n += n
+		}
+	}
+	if len(s.chunks) > 0 {
+		d.number++
+	}
+	return s
+}
+
+// memory keeps the columns of spans for those to come, of other methods too.
+type memory struct {
+	mu   sync.Mutex
+	free [][]float64
+}
+
+// take gives n numbers, of any value.
+func (m *memory) take(n int) []float64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if k := len(m.free); k > 0 {
+		last := m.free[k-1]
+		m.free = m.free[:k-1]
+		if cap(last) >= n {
+			return last[:n]
+		}
+	}
+	return make([]float64, n)
+}
+
+func (m *memory) put(c []float64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.free = append(m.free, c)
+}
+
+// run fills in the results of a span: from an earlier run, the rest by the engine.
+func (s *span) run(ctx context.Context, sw *Sweep, exe program.Executable, p *pieces) (err error) {
+	for _, c := range s.chunks {
+		if err := sw.fill(c.First, c.Batch); err != nil {
+			return err
+		}
+		if sw.Load != nil {
+			if c.Loaded, err = sw.Load(c); err != nil {
+				return err
+			}
+		}
+	}
+	// The stretches of samples that are not loaded are run, each in one batch or, to be saved, in pieces.
+	from, at := 0, 0 // of a stretch, of a chunk
+	for _, c := range s.chunks {
+		if c.Loaded > 0 {
+			if err := s.stretch(ctx, sw, exe, p, from, at); err != nil {
+				return err
+			}
+			from = at + c.Loaded
+		}
+		at += c.Batch.N
+	}
+	return s.stretch(ctx, sw, exe, p, from, at)
+}
+
+// stretch runs samples from..to-1 of a span.
+func (s *span) stretch(ctx context.Context, sw *Sweep, exe program.Executable, p *pieces, from, to int) error {
+	for at := from; at < to; {
+		n := to - at
+		if sw.Save != nil {
+			n = min(n, p.size())
+		}
+		begin := time.Now()
+		if err := exe.Run(ctx, &program.Batch{N: n, In: cut(s.in, at, n), Out: cut(s.out, at, n)}); err != nil {
+			return err
+		}
+		seconds := time.Since(begin).Seconds()
+		p.took(n, seconds)
+		if err := s.ran(sw, at, at+n, seconds); err != nil {
+			return err
+		}
+		at += n
+	}
+	return nil
+}
+
+// ran notes the time of samples from..to-1 of a span, and has them saved.
+func (s *span) ran(sw *Sweep, from, to int, seconds float64) error {
+	at := 0 // the chunk's first sample
+	for _, c := range s.chunks {
+		if a, b := max(from-at, 0), min(to-at, c.Batch.N); a < b {
+			c.Seconds += seconds * float64(b-a) / float64(to-from)
+			if sw.Save != nil {
+				if err := sw.Save(c, a, b); err != nil {
+					return err
+				}
+			}
+		}
+		at += c.Batch.N
+	}
+	return nil
+}
+
+// pieces chooses how many samples to run before they are saved. A sample's bits do not depend
+// on it.
+type pieces struct {
+	n    atomic.Int64
+	most float64
+}
+
+const (
+	firstPiece   = 16
+	pieceSeconds = 0.5
+)
+
+func newPieces(most int) *pieces {
+	p := &pieces{most: float64(most)}
+	p.n.Store(firstPiece)
+	return p
+}
+
+func (p *pieces) size() int { return int(p.n.Load()) }
+
+func (p *pieces) took(n int, seconds float64) {
+	if n < p.size() && seconds <= pieceSeconds {
+		return // the end of a span, which says little
+	}
+	p.n.Store(int64(max(1, min(p.most, float64(n)*min(pieceSeconds/max(seconds, 1e-9), 8)))))
+}
+
+// sequence lets goroutines take turns in the order of their numbers 0, 1, ...
+type sequence struct {
+	mu   sync.Mutex
+	turn *sync.Cond
+	next int
+	stop bool
+}
+
+func newSequence() *sequence {
+	s := &sequence{}
+	s.turn = sync.NewCond(&s.mu)
+	return s
+}
+
+// wait returns when it is number i's turn, or with an error when ctx has ended. One that fails never passes its
+// turn on: nothing is to follow what is missing.
+func (s *sequence) wait(ctx context.Context, i int) error {
+	stop := context.AfterFunc(ctx, func() {
+		s.mu.Lock()
+		s.stop = true
+		s.turn.Broadcast()
+		s.mu.Unlock()
+	})
+	defer stop()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.next < i && !s.stop {
+		s.turn.Wait()
+	}
+	if s.next < i {
+		return context.Cause(ctx)
+	}
+	return nil
+}
+
+// pass ends a turn.
+func (s *sequence) pass() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.next++
+	s.turn.Broadcast()
+}
