@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"sync"
 
@@ -52,7 +53,7 @@ func main() {
 	flag.StringVar(&t.cxx, "cxx", "g++", "compiler of C++ for this processor")
 	out := flag.String("out", "bench/SASS.md", "file to write")
 	check := flag.Bool("check", false, "hold -out against what is found instead of writing it")
-	jobs := flag.Int("j", 2, "compilers at a time")
+	jobs := flag.Int("j", runtime.GOMAXPROCS(0), "compilers at a time")
 	flag.Parse()
 	if err := run(t, *out, *check, *jobs); err != nil {
 		fmt.Fprintln(os.Stderr, "sass:", err)

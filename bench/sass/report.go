@@ -61,7 +61,7 @@ says (`+"`make bench-gpu`"+`).
 					if arithmetic {
 						mark = ""
 					}
-					fmt.Fprintf(&s, " %.3g%s |", n/1e6, mark)
+					fmt.Fprintf(&s, " %s%s |", digits(n/1e6), mark)
 				}
 			}
 		}
@@ -74,4 +74,12 @@ says (`+"`make bench-gpu`"+`).
 	}
 	s.WriteString("\nFloat64 results a clock: CUDA C++ Programming Guide, throughput of native arithmetic instructions. A multiprocessor issues four\ninstructions a clock, each for 32 threads. TFLOPS count a multiply-add as two, as data sheets do.\n")
 	return s.String()
+}
+
+// digits is x with three significant digits, without an exponent.
+func digits(x float64) string {
+	if x >= 1000 {
+		return fmt.Sprintf("%.0f", x)
+	}
+	return fmt.Sprintf("%.3g", x)
 }
