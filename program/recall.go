@@ -10,6 +10,7 @@ type recall struct {
 	value   []Value     // of Step, for each of slots: the function
 	first   []Instr     // for each of slots: the constant that it holds as long as the condition has not held
 	point   map[int]int // slots that the functions may look at -> slots that keep what these were
+	fixed   []int       // Fixed slots that they look at
 	counter int         // a slot that counts the steps in which the condition held
 	none    uint64      // its value while there were none
 }
@@ -70,17 +71,23 @@ func (p *Program) recalls(moving map[int]int) []*recall {
 	return groups
 }
 
-// known reports whether v depends on nothing but the point and slots that stay.
+// known reports whether v depends on nothing but the point and Fixed slots, which it notes.
 func (g *recall) known(p *Program, v Value) bool {
 	h := *p.Step
 	h.Out = []Value{v}
+	var fixed []int
 	for i, l := range liveness(&h, make([]bool, len(h.Instrs))) {
-		if in := &h.Instrs[i]; l && in.Op == OpInput && !p.Slots[in.Imm].Fixed {
-			if _, ok := g.point[int(in.Imm)]; !ok {
-				return false
-			}
+		in := &h.Instrs[i]
+		if !l || in.Op != OpInput {
+			continue
+		}
+		if _, ok := g.point[int(in.Imm)]; p.Slots[in.Imm].Fixed {
+			fixed = append(fixed, int(in.Imm))
+		} else if !ok {
+			return false
 		}
 	}
+	g.fixed = append(g.fixed, fixed...)
 	return true
 }
 

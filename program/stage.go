@@ -47,6 +47,9 @@ func (p *Program) Stage() *Stages {
 		for _, r := range g.slots {
 			recalled[r] = true
 		}
+		for _, i := range g.fixed {
+			kept[i] = true
+		}
 	}
 	for i, r := range p.Results {
 		if recalled[r] {

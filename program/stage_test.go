@@ -98,19 +98,19 @@ func sameByStages(t *testing.T, r *rand.Rand, p *program.Program, n int) {
 // trials is a program whose trial point is accepted now and then, or never; loss and root are of what was
 // accepted last. Where counted is set, iteration counts the accepted ones; where other is, root depends on one more slot.
 func trials(counted, other bool) *program.Program {
-	names := []string{"trial", "x", "loss", "root", "other", "iteration", "steps", "status"}
+	names := []string{"trial", "x", "loss", "root", "other", "one", "start", "iteration", "steps", "status"}
 	step := program.NewBuilder("step")
 	var in []program.Value
 	var slots []program.Slot
 	for i, name := range names {
 		typ := program.F64
-		if i >= 5 {
+		if i >= 7 {
 			typ = program.I64
 		}
 		in = append(in, step.Input(name, typ))
-		slots = append(slots, program.Slot{Name: name, Type: typ})
+		slots = append(slots, program.Slot{Name: name, Type: typ, Fixed: i == 5 || i == 6})
 	}
-	trial, x, loss, root, o, iteration, n := in[0], in[1], in[2], in[3], in[4], in[5], in[6]
+	trial, x, loss, root, o, iteration, n := in[0], in[1], in[2], in[3], in[4], in[7], in[8]
 	accept := step.Lt(step.Sub(trial, step.Floor(trial)), step.F(0.3))
 	square := step.Mul(trial, trial)
 	from := square
@@ -123,14 +123,14 @@ func trials(counted, other bool) *program.Program {
 	}
 	steps := step.IAdd(n, step.I(1))
 	p := &program.Program{
-		Name: "trials", In: []string{"start"}, Slots: slots, Status: 7, Iteration: 5, Results: []int{1, 2, 3, 5, 7},
-		Step: step.Finish(step.Sub(step.Mul(trial, step.F(0.75)), step.F(0.25)), step.Select(accept, trial, x), step.Select(accept, square, loss),
+		Name: "trials", In: []string{"start"}, Slots: slots, Status: 9, Iteration: 7, Results: []int{1, 2, 3, 7, 9},
+		Step: step.Finish(step.Sub(step.Mul(trial, step.F(0.75)), step.F(0.25)), step.Select(accept, trial, x), step.Select(accept, step.FMA(in[5], in[6], square), loss),
 			step.Select(accept, step.Sqrt(from), root), step.Add(o, step.F(1)), step.IAdd(iteration, one), steps,
 			step.Select(step.ILt(steps, step.I(3)), step.I(0), step.I(1))),
 	}
 	set := program.NewBuilder("setup")
 	v := set.Input("start", program.F64)
-	p.Setup = set.Finish(v, v, set.F(-1), set.F(-2), set.F(0), set.I(-1), set.I(0), set.I(0))
+	p.Setup = set.Finish(v, v, set.F(-1), set.F(-2), set.F(0), set.F(1), v, set.I(-1), set.I(0), set.I(0))
 	return p
 }
 
@@ -141,9 +141,9 @@ func TestStageRecalls(t *testing.T) {
 		counted, other bool
 		kept           string
 	}{
-		{true, false, "trial x iteration steps"},
-		{true, true, "trial x root other iteration steps"},
-		{false, false, "trial x loss root iteration"},
+		{true, false, "start trial x iteration steps"},
+		{true, true, "start trial x root other iteration steps"},
+		{false, false, "start trial x loss root iteration"},
 	} {
 		p := trials(c.counted, c.other)
 		if err := p.Validate(); err != nil {

@@ -1,6 +1,10 @@
 package ptx
 
-import "invar/program"
+import (
+	"fmt"
+
+	"invar/program"
+)
 
 // instructions is how each operation is written. $d is the result and $a, $b, $c are the operands, registers or
 // constants; $r1, $r2 (64 bits), $w1, $w2 (32 bits) and $p1, $p2 (predicates) are scratch registers of this one use.
@@ -49,7 +53,7 @@ var instructions = [program.NumOps]string{
 
 // negBits is OpNeg of what is only chosen, kept or stored. An operand of arithmetic takes its sign for nothing; else the
 // assembler would make neg.f64 an addition to -0, which the units for float64 are too few for.
-const negBits = "mov.b64 $r1, $a; xor.b64 $r1, $r1, 0x8000000000000000; mov.b64 $d, $r1;"
+var negBits = "mov.b64 $r1, $a; xor.b64 $r1, $r1, 0x8000000000000000; mov.b64 $d, $r1;"
 
 // byType holds what is written differently for each type of value.
 var byType = [program.Bool + 1]struct {
@@ -61,4 +65,31 @@ var byType = [program.Bool + 1]struct {
 	program.F64:  {"%d", "f64", "mov.f64 $d, $a;", "selp.f64 $d, $b, $c, $a;"},
 	program.I64:  {"%l", "b64", "mov.b64 $d, $a;", "selp.b64 $d, $b, $c, $a;"},
 	program.Bool: {"%p", "pred", "mov.pred $d, $a;", "and.pred $p1, $a, $b; not.pred $p2, $a; and.pred $p2, $p2, $c; or.pred $d, $p1, $p2;"},
+}
+
+// narrowed holds the rows for operands and, but for comparisons, results of 32 bits (narrow.go).
+var narrowed = [program.NumOps]string{
+	program.OpIAdd:   "add.s32 $d, $a, $b;",
+	program.OpILt:    "setp.lt.s32 $d, $a, $b;",
+	program.OpIEq:    "setp.eq.s32 $d, $a, $b;",
+	program.OpSelect: "selp.b32 $d, $b, $c, $a;",
+}
+
+// Rows are the table's rows by name. They are there for tests, which write faults into them and see who notices.
+func Rows() map[string]*string {
+	rows := map[string]*string{"neg of bits": &negBits}
+	for op := range program.NumOps {
+		if instructions[op] != "" {
+			rows[op.String()] = &instructions[op]
+		}
+		if narrowed[op] != "" {
+			rows["narrow "+op.String()] = &narrowed[op]
+		}
+	}
+	for t := range byType {
+		if r := &byType[t]; r.move != "" {
+			rows[fmt.Sprint("move ", program.Type(t))], rows[fmt.Sprint("select ", program.Type(t))] = &r.move, &r.choose
+		}
+	}
+	return rows
 }
