@@ -16,7 +16,7 @@ var cards = []card{
 	{"GeForce RTX 4090", "sm_89", 128, 2.520, "NVIDIA Ada GPU Architecture, 2022: 16,384 cores, boost 2520 MHz"},
 	{"H100 PCIe", "sm_90", 114, 1.755, "NVIDIA H100 Tensor Core GPU Architecture, 2022"},
 	{"H100 SXM", "sm_90", 132, 1.980, "NVIDIA H100 Tensor Core GPU Architecture, 2022"},
-	{"B200", "sm_100", 148, 1.965, "NVIDIA Blackwell: 37 TFLOPS of float64"},
+	{"B200", "sm_100", 148, 1.980, "hmc-tech.com, not NVIDIA: 18,944 cores, boost 1980 MHz"},
 	{"GeForce RTX 5090", "sm_120", 170, 2.407, "NVIDIA RTX Blackwell GPU Architecture, 2025: 21,760 cores, boost 2407 MHz"},
 }
 

@@ -43,7 +43,7 @@ At most %g times the program by hand is allowed; `+"`make test-sass`"+` fails be
 **Computed, not measured.** Million samples a second, of %d steps each, that a card could do at most: if every scheduler issued an
 instruction in every clock, and if the units for float64 were never idle; the lower of the two, with i where it is the
 issue. Latencies, memory, the ends of samples and lower clocks come on top. A real card will stay below; how far, only a measurement
-says (`+"`make bench-gpu`"+`).
+says (`+"`make bench-gpu`"+`). Cards of sm_70 (V100) are missing: nvdisasm no longer lists their instructions.
 
 `, most, steps)
 	s.WriteString("| program |")
