@@ -148,18 +148,29 @@ func constant(t program.Type, b uint64) string {
 // function is a Func being written.
 type function struct {
 	*emitter
-	f       *program.Func
-	in      []string // operands that stand for the inputs
-	ref     []string // operand that stands for each value
-	spans   []span   // of its I64 values
-	counter []string // register of each loop's counter
-	array   []int    // number of each array in the kernel
-	end     map[int]int
+	f        *program.Func
+	in       []string // operands that stand for the inputs
+	ref      []string // operand that stands for each value
+	spans    []span   // of its I64 values
+	written  []bool
+	computed []bool   // values that arithmetic works on
+	counter  []string // register of each loop's counter
+	array    []int    // number of each array in the kernel
+	end      map[int]int
 }
 
 // call writes f in line. in names its inputs, registers that f does not change; the operands that stand for its
 // outputs are returned.
 func (e *emitter) call(f *program.Func, in []string) ([]string, error) {
+	w, err := e.function(f, in)
+	if err != nil {
+		return nil, err
+	}
+	return w.values(f.Out), nil
+}
+
+// function prepares f for being written in line, in parts.
+func (e *emitter) function(f *program.Func, in []string) (*function, error) {
 	if err := checkCounters(f); err != nil {
 		return nil, err
 	}
@@ -169,22 +180,105 @@ func (e *emitter) call(f *program.Func, in []string) ([]string, error) {
 		}
 		return anything
 	})
-	w := &function{emitter: e, f: f, in: in, spans: known, ref: make([]string, len(f.Instrs)), counter: make([]string, len(f.Loops)), end: map[int]int{}}
+	n := len(f.Instrs)
+	w := &function{emitter: e, f: f, in: in, spans: known, ref: make([]string, n), written: make([]bool, n), computed: make([]bool, n), counter: make([]string, len(f.Loops)), end: map[int]int{}}
 	for _, a := range f.Arrays {
 		w.array = append(w.array, len(e.arrays))
 		e.arrays = append(e.arrays, a)
 	}
 	for i := range f.Instrs {
-		if op := f.Instrs[i].Op; op == program.OpEndLoop || op == program.OpEndGuard {
-			w.end[int(f.Instrs[i].Imm)] = i
+		in := &f.Instrs[i]
+		if in.Op == program.OpEndLoop || in.Op == program.OpEndGuard {
+			w.end[int(in.Imm)] = i
+		}
+		if row := instructions[in.Op]; strings.Contains(row, "$t") || strings.Contains(row, ".f64") {
+			for k := range in.Op.NumArgs() {
+				w.computed[in.Arg(k)] = true
+			}
 		}
 	}
-	w.run(0, len(f.Instrs))
-	out := make([]string, len(f.Out))
-	for i, v := range f.Out {
-		out[i] = w.ref[v]
+	return w, nil
+}
+
+// values writes what the given values need and has not been written, and returns the operands that stand for them.
+func (w *function) values(out []program.Value) []string {
+	need := w.needs(out)
+	for i := 0; i < len(need); i++ {
+		last := w.block(i)
+		if need[i] && !w.written[i] {
+			w.run(i, last+1)
+			for k := i; k <= last; k++ {
+				w.written[k] = true
+			}
+		}
+		i = last
 	}
-	return out, nil
+	refs := make([]string, len(out))
+	for i, v := range out {
+		refs[i] = w.ref[v]
+	}
+	return refs
+}
+
+// block is the last instruction of what is written as a whole with the one at i, which is in no block: a loop, a guard
+// with its merges, or the instruction alone.
+func (w *function) block(i int) int {
+	switch w.f.Instrs[i].Op {
+	case program.OpLoop:
+		i = w.end[i]
+	case program.OpGuard:
+		for i = w.end[i]; i+1 < len(w.f.Instrs) && w.f.Instrs[i+1].Op == program.OpMerge; i++ {
+		}
+	}
+	return i
+}
+
+// needs marks what the values are made of: blocks as a whole, and with one access of an array all of them.
+func (w *function) needs(out []program.Value) []bool {
+	f := w.f
+	first := make([]int, len(f.Instrs)) // of the block
+	for i := 0; i < len(f.Instrs); i++ {
+		last := w.block(i)
+		for k := i; k <= last; k++ {
+			first[k] = i
+		}
+		i = last
+	}
+	accesses := make([][]int, len(f.Arrays))
+	for i := range f.Instrs {
+		if op := f.Instrs[i].Op; op == program.OpLoad || op == program.OpStore {
+			a := f.Instrs[i].Imm & 0xffffffff
+			accesses[a] = append(accesses[a], i)
+		}
+	}
+	need := make([]bool, len(f.Instrs))
+	var todo []int
+	mark := func(i int) {
+		i = first[i]
+		if need[i] {
+			return
+		}
+		for k := i; k <= w.block(i); k++ {
+			need[k] = true
+			todo = append(todo, k)
+		}
+	}
+	for _, v := range out {
+		mark(int(v))
+	}
+	for len(todo) > 0 {
+		in := &f.Instrs[todo[len(todo)-1]]
+		todo = todo[:len(todo)-1]
+		for k := range in.Op.NumArgs() {
+			mark(int(in.Arg(k)))
+		}
+		if in.Op == program.OpLoad || in.Op == program.OpStore {
+			for _, i := range accesses[in.Imm&0xffffffff] {
+				mark(i)
+			}
+		}
+	}
+	return need
 }
 
 // addTable gives the number of a table with these entries as numbers of type t.
@@ -268,7 +362,10 @@ func (w *function) one(i int) {
 		if in.Op == program.OpSelect || in.Op == program.OpMerge {
 			t = in.Type
 		}
-		row := template(in.Op, t)
+		row := rowOf(in.Op, t)
+		if in.Op == program.OpNeg && t == program.F64 && !w.computed[i] {
+			row = negBits
+		}
 		if row == "" {
 			panic("ptx: no instruction for " + in.Op.String())
 		}

@@ -156,27 +156,41 @@ func (k *kernel) run() error {
 		return err
 	}
 	k.comment("step")
-	next, err := k.call(s.Step, k.state)
+	whole, err := merged(s)
 	if err != nil {
 		return err
 	}
+	w, err := k.function(whole, k.state)
+	if err != nil {
+		return err
+	}
+	steps := len(s.Step.Out)
+	next := w.values(whole.Out[:steps])
 	on, taken := k.label("on"), k.label("taken")
-	k.line("@%s bra %s;", next[len(next)-1], on)
-	k.comment("the sample ends with this step: its results, from the state before it")
-	res, err := k.call(s.Final, k.state)
-	if err != nil {
-		return err
-	}
-	k.results(res, s.Report)
+	k.line("@%s bra %s;", next[steps-1], on)
+	k.comment("the sample ends with this step: its results")
+	k.results(w.values(whole.Out[steps:]), s.Report)
 	if err := refill(); err != nil {
 		return err
 	}
 	k.line("bra %s;", taken)
 	k.line("%s:", on)
-	k.set(s.Fixed, next[:len(next)-1])
+	k.set(s.Fixed, next[:steps-1])
 	k.line("%s:", taken)
 	k.finish()
 	return nil
+}
+
+// merged is one function with the outputs of Step and then those of Final, so that what both compute is there once.
+func merged(s *program.Stages) (f *program.Func, err error) {
+	defer program.Catch(&err)
+	b := program.NewBuilder("step")
+	var in []program.Value
+	for _, t := range s.Step.In {
+		in = append(in, b.Input("", t))
+	}
+	out := append(b.Inline(s.Step, in...), b.Inline(s.Final, in...)...)
+	return b.Finish(out...), nil
 }
 
 // trace writes a kernel that carries all slots and records some of them.
@@ -394,7 +408,7 @@ func (k *kernel) number(t program.Type, a string) string {
 	}
 	d := k.register(program.F64)
 	if t == program.F32 {
-		k.write(template(program.OpWiden, t), d, k.inRegister(t, a))
+		k.write(rowOf(program.OpWiden, t), d, k.inRegister(t, a))
 	} else {
 		k.line("cvt.rn.f64.s64 %s, %s;", d, k.inRegister(t, k.wide(a)))
 	}

@@ -22,14 +22,14 @@ func TestEveryOperation(t *testing.T) {
 	}
 	for op := range program.NumOps {
 		for _, typ := range []program.Type{program.F64, program.F32} {
-			row := template(op, typ)
+			row := rowOf(op, typ)
 			if (row == "") != elsewhere[op] || strings.Contains(row, "$t") {
 				t.Errorf("%s of %s: instruction %q", op, typ, row)
 			}
 		}
 	}
 	for typ := program.F64; typ <= program.Bool; typ++ {
-		if row := template(program.OpSelect, typ); row == "" || row != template(program.OpMerge, typ) {
+		if row := rowOf(program.OpSelect, typ); row == "" || row != rowOf(program.OpMerge, typ) {
 			t.Errorf("select of %s: instruction %q", typ, row)
 		}
 	}

@@ -1,6 +1,7 @@
 package ptx
 
 import (
+	"fmt"
 	"strings"
 
 	"invar/program"
@@ -51,13 +52,17 @@ var instructions = [program.NumOps]string{
 	program.OpIEq: "setp.eq.s64 $d, $a, $b;",
 }
 
+// negBits is OpNeg of an F64 that is only chosen, kept or stored. An operand of arithmetic takes its sign for nothing; else the
+// assembler would make neg.f64 an addition to -0, which the units for float64 are too few for.
+var negBits = "mov.b64 $r1, $a; xor.b64 $r1, $r1, 0x8000000000000000; mov.b64 $d, $r1;"
+
 // byType holds what is written differently for each type of value, or of the numbers that an operation works on.
 var byType = [program.Bool + 1]struct {
 	prefix string // of its registers
 	class  string // of its registers, and $t
 	size   int    // bytes of an element of an array or table
 	move   string
-	ops    map[program.Op]string
+	rows   map[program.Op]string
 }{
 	program.F64: {"%d", "f64", 8, "mov.f64 $d, $a;", map[program.Op]string{
 		program.OpSelect:   "selp.f64 $d, $b, $c, $a;",
@@ -77,14 +82,62 @@ var byType = [program.Bool + 1]struct {
 	}},
 }
 
-// template is the row of the table for an operation on numbers, or for OpSelect and OpMerge on values, of type t; "" if
-// there is none.
-func template(op program.Op, t program.Type) string {
+// narrowed holds the rows for operands and, but for comparisons, results of 32 bits (narrow.go).
+var narrowed = [program.NumOps]string{
+	program.OpIAdd:   "add.s32 $d, $a, $b;",
+	program.OpILt:    "setp.lt.s32 $d, $a, $b;",
+	program.OpIEq:    "setp.eq.s32 $d, $a, $b;",
+	program.OpSelect: "selp.b32 $d, $b, $c, $a;",
+}
+
+// rows holds all of the above by type and operation; those that are the same for every type are at None.
+var rows = func() (rows [program.Bool + 1][program.NumOps]string) {
+	for op, row := range instructions {
+		if !strings.Contains(row, "$t") {
+			rows[program.None][op] = row
+			continue
+		}
+		for _, t := range []program.Type{program.F64, program.F32} {
+			rows[t][op] = strings.ReplaceAll(row, "$t", byType[t].class)
+		}
+	}
+	for t := range byType {
+		for op, row := range byType[t].rows {
+			rows[t][op] = row
+		}
+	}
+	return rows
+}()
+
+// rowOf is how an operation is written; t is the type of the numbers it works on, of OpSelect and OpMerge that of the values.
+// It is "" where there is no row.
+func rowOf(op program.Op, t program.Type) string {
 	if op == program.OpMerge {
 		op = program.OpSelect
 	}
-	if s := byType[t].ops[op]; s != "" {
-		return s
+	if row := rows[t][op]; row != "" {
+		return row
 	}
-	return strings.ReplaceAll(instructions[op], "$t", byType[t].class)
+	return rows[program.None][op]
+}
+
+// Rows are the table's rows by name. They are there for tests, which write faults into them and see who notices.
+func Rows() map[string]*string {
+	all := map[string]*string{"neg of bits": &negBits}
+	for op := range program.NumOps {
+		for t := range rows {
+			if row := &rows[t][op]; *row != "" {
+				all[strings.TrimSuffix(fmt.Sprint(op, " ", program.Type(t)), " none")] = row
+			}
+		}
+		if narrowed[op] != "" {
+			all["narrow "+op.String()] = &narrowed[op]
+		}
+	}
+	for t := range byType {
+		if byType[t].move != "" {
+			all[fmt.Sprint("move ", program.Type(t))] = &byType[t].move
+		}
+	}
+	return all
 }
