@@ -39,8 +39,10 @@ run old-driver-auto 0 "${with[@]}" CUDASTANDIN=version=9020 -- --device auto --a
 says old-driver-auto "on the CPU, because of the GPU: the NVIDIA driver is for CUDA 9.2"
 run third 2 "${with[@]}" CUDASTANDIN=devices=2 -- --device cuda:2 "${args[@]}"
 says third "0..1 are there"
-run no-memory 1 "${with[@]}" CUDASTANDIN=oom=20 -- --device cuda "${args[@]}"
-says no-memory CUDA_ERROR_OUT_OF_MEMORY
+run no-memory 2 "${with[@]}" CUDASTANDIN=memory=1000 -- --device cuda "${args[@]}"
+says no-memory "cuda:0: cuMemAlloc: CUDA_ERROR_OUT_OF_MEMORY"
+run lost 1 "${with[@]}" CUDASTANDIN=lost=200 -- --device cuda "${args[@]}"
+says lost CUDA_ERROR_UNKNOWN
 run version 0 "${with[@]}" -- version
 grep -q "cuda .*Works" "$tmp/version.out" || fail "sweep version does not list the GPU"
 
@@ -58,6 +60,17 @@ for order in forward backward shuffle; do
     cmp "$tmp/cpu/$f" "$tmp/$order/$f" || fail "$order: $f differs from the CPU's"
   done
 done
+# So they are on two GPUs, of which one goes away or has no memory, and on the second alone.
+gpus() { # NAME SETTINGS DEVICE WORDS
+  run "$1" 0 "${with[@]}" CUDASTANDIN="$2,report" -- --device "$3" "${args[@]}" --out "$tmp/$1"
+  says "$1" "$4"
+  cmp "$tmp/cpu/samples.parquet" "$tmp/$1/samples.parquet" || fail "$1: samples.parquet differs from the CPU's"
+}
+gpus two devices=2,order=shuffle cuda "device 1: invar<<<"
+gpus one-lost devices=2,lost=150@1 cuda "on the other GPUs from here: cuda:1: "
+gpus one-small devices=2,memory=1000:0x10000000 cuda "on the other GPUs from here: cuda:0: cuMemAlloc: CUDA_ERROR_OUT_OF_MEMORY"
+gpus second devices=2 cuda:1 "device 1: invar<<<"
+! grep -q "device 0: invar<<<" "$tmp/second.err" || fail "--device cuda:1 runs on device 0 too"
 run auto 0 "${with[@]}" CUDASTANDIN=report -- --device auto "${args[@]}"
 says auto "<<<"
 echo "command.sh: the command starts and runs with no driver, with no device and on the stand-in; the samples are the CPU's"

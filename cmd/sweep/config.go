@@ -69,7 +69,7 @@ func (c *config) flags(f *pflag.FlagSet, starts, iterations int) {
 	f.Float64Var(&c.ltol, "ltol", 0, "converged: loss at most this")
 	f.Float64Var(&c.xtol, "xtol", 0, "stopped (step too small): step at most this, relative to x")
 	f.StringVar(&c.engine, "engine", "auto", "what runs the samples: "+strings.Join(engineNames(), ", ")+" (see sweep version)")
-	f.StringVar(&c.device, "device", "auto", "where the samples run: auto, cpu, cuda or cuda:1, ... (the second GPU); auto is a GPU that works, else the CPU; the results are the same")
+	f.StringVar(&c.device, "device", "auto", "where the samples run: auto, cpu, cuda (all GPUs) or cuda:1, ... (the second GPU); auto is the GPUs if they work, else the CPU; the results are the same")
 	f.IntVar(&c.threads, "threads", 0, "threads; 0 is one a processor")
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -52,7 +53,7 @@ func engineNames() []string {
 	return names
 }
 
-// devices are what --device takes; cuda:1 and so on are the further GPUs.
+// devices are what --device takes; cuda:0, cuda:1 and so on are single GPUs, cuda all of them.
 var devices = []string{"auto", "cpu", "cuda"}
 
 // gpuThreads is how many chunks are on a GPU at a time where --threads does not say: few of them fill it.
@@ -62,7 +63,10 @@ const gpuThreads = 32
 // a GPU that computes rightly, else the fastest engine of the CPU; the results are the same.
 // The note, if there is one, says why a GPU that is there or native code is not used.
 func setEngine(sw *batch.Sweep, name, device string) (note string, err error) {
-	gpu := 0
+	gpu, asked := allGPUs, "--device "+device
+	if name == "cuda" && device == autoDevice {
+		asked = "--engine cuda"
+	}
 	if i, ok := strings.CutPrefix(device, "cuda:"); ok {
 		n, err := strconv.ParseUint(i, 10, 16)
 		if err != nil {
@@ -89,7 +93,7 @@ func setEngine(sw *batch.Sweep, name, device string) (note string, err error) {
 			return "", nil
 		}
 		if name == "cuda" || device == "cuda" {
-			return "", fmt.Errorf("--device cuda:%d: %s", gpu, plain(err))
+			return "", fmt.Errorf("%s: %s", asked, plain(err))
 		}
 		if !errors.Is(err, kernels.ErrNone) {
 			note = "on the CPU, because of the GPU: " + plain(err)
@@ -117,15 +121,23 @@ func setEngine(sw *batch.Sweep, name, device string) (note string, err error) {
 // autoDevice stands for a GPU, or else the CPU.
 const autoDevice = "auto"
 
-// openGPU opens a GPU once and has it show that it computes rightly.
+// allGPUs stands for every GPU that there is.
+const allGPUs = -1
+
+// openGPU opens a GPU, or all, once and has it show that it computes rightly.
 func openGPU(device int) (program.Engine, error) {
 	gpus.Lock()
 	defer gpus.Unlock()
 	if g, ok := gpus.open[device]; ok {
 		return g.engine, g.err
 	}
-	e, err := kernels.New(device)
+	var devices []int
+	if device != allGPUs {
+		devices = append(devices, device)
+	}
+	e, err := kernels.New(devices...)
 	if err == nil {
+		e.Lost = func(err error) { fmt.Fprintln(os.Stderr, "sweep: on the other GPUs from here: "+plain(err)) }
 		err = e.Check()
 	}
 	if gpus.open == nil {
