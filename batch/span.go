@@ -2,6 +2,7 @@ package batch
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,8 +17,9 @@ type span struct {
 	n      int // samples
 	chunks []*Chunk
 
-	columns []float64 // the memory of all columns
-	in, out [][]float64
+	columns []float64   // the memory of all columns
+	in, out [][]float64 // what the engine gets
+	index   []float64   // of in, where the program makes the starts, else nil
 }
 
 // Bounds of what is on its way at a time.
@@ -44,8 +46,10 @@ func (sw *Sweep) spanChunks(columns int) int {
 type dealer struct {
 	sw     *Sweep
 	method int
-	prog   *program.Program
-	chunks int // of a span
+	prog   *program.Program // names the columns of chunks
+	runs   *program.Program // what the engine runs: prog, or prog that makes its starts
+	coords int              // columns of coordinates that are drawn: all or none
+	chunks int              // of a span
 	memory *memory
 	pieces *pieces
 
@@ -55,9 +59,29 @@ type dealer struct {
 }
 
 func newDealer(sw *Sweep, method int, prog *program.Program, m *memory) *dealer {
-	d := &dealer{sw: sw, method: method, prog: prog, memory: m, chunks: sw.spanChunks(len(prog.In) + len(prog.Results))}
+	d := &dealer{sw: sw, method: method, prog: prog, runs: prog, coords: sw.Model.Problem().N(), memory: m}
+	asked := sw.Prepare != nil || sw.Sink != nil || sw.Load != nil || sw.Save != nil
+	_, kept := sw.starts.(startTable)
+	if program.BatchSize(sw.Engine) > 0 || program.MakesStarts(sw.Engine) && !asked && !kept {
+		if made := making(prog, sw.Starts); made != nil {
+			d.runs = made
+			if !asked {
+				d.coords = 0
+			}
+		}
+	}
+	d.chunks = sw.spanChunks(d.columns())
 	d.pieces = newPieces(d.chunks * ChunkSize)
 	return d
+}
+
+// columns is how many columns a span has.
+func (d *dealer) columns() int {
+	k := len(d.prog.Param) + d.coords + len(d.prog.Results)
+	if d.runs != d.prog {
+		k++ // the index of the start
+	}
+	return k
 }
 
 // most bounds the number of spans.
@@ -69,7 +93,7 @@ func (d *dealer) next() *span {
 	if len(s.chunks) == 0 {
 		return nil
 	}
-	s.columns = d.memory.take((len(d.prog.In) + len(d.prog.Results)) * s.n)
+	s.columns = d.memory.take(d.columns() * s.n)
 	rest := s.columns
 	columns := func(k int) [][]float64 {
 		c := make([][]float64, k)
@@ -78,10 +102,16 @@ func (d *dealer) next() *span {
 		}
 		return c
 	}
-	s.in, s.out = columns(len(d.prog.In)), columns(len(d.prog.Results))
+	params, x := columns(len(d.prog.Param)), columns(d.coords)
+	drawn := slices.Concat(params, x)
+	s.in, s.out = drawn, columns(len(d.prog.Results))
+	if d.runs != d.prog {
+		s.index = rest
+		s.in = slices.Concat(params, [][]float64{s.index})
+	}
 	at := 0
 	for _, c := range s.chunks {
-		c.Batch.In, c.Batch.Out = cut(s.in, at, c.Batch.N), cut(s.out, at, c.Batch.N)
+		c.Batch.In, c.Batch.Out = cut(drawn, at, c.Batch.N), cut(s.out, at, c.Batch.N)
 		at += c.Batch.N
 	}
 	return s
@@ -133,10 +163,17 @@ func (m *memory) put(c []float64) {
 
 // run fills in the results of a span: from an earlier run, the rest by the engine.
 func (s *span) run(ctx context.Context, sw *Sweep, exe program.Executable, p *pieces) (err error) {
+	np, first := len(sw.Model.Problem().Params), 0
 	for _, c := range s.chunks {
-		if err := sw.fill(c.First, c.Batch); err != nil {
+		n := c.Batch.N
+		var index []float64
+		if s.index != nil {
+			index = s.index[first : first+n]
+		}
+		if err := sw.inputs(c.First, n, c.Batch.In[:np], c.Batch.In[np:], index); err != nil {
 			return err
 		}
+		first += n
 		if sw.Load != nil {
 			if c.Loaded, err = sw.Load(c); err != nil {
 				return err
