@@ -38,6 +38,7 @@ type config struct {
 	engine     string
 	device     string
 	note       string // of setEngine
+	bar        *bar   // of the run: what is said while it goes on
 	threads    int
 	format     string
 	dryRun     bool
@@ -108,8 +109,9 @@ func (c *config) sweep(cmd *cobra.Command) (*batch.Sweep, error) {
 	if err := c.setEngine(sw); err != nil {
 		return nil, err
 	}
-	if c.note != "" && !given(cmd, "quiet") {
-		fmt.Fprintln(cmd.ErrOrStderr(), "sweep: "+c.note)
+	c.bar = newBar(cmd.ErrOrStderr(), given(cmd, "quiet"))
+	if c.note != "" {
+		c.bar.say(c.note)
 	}
 	return sw, usage(sw.Check())
 }

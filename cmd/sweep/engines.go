@@ -56,13 +56,11 @@ func engineNames() []string {
 // devices are what --device takes; cuda:0, cuda:1 and so on are single GPUs, cuda all of them.
 var devices = []string{"auto", "cpu", "cuda"}
 
-// gpuThreads is how many chunks are on a GPU at a time where --threads does not say: few of them fill it.
-const gpuThreads = 32
-
 // setEngine gives the sweep the engine of the given name on the given device. Where both leave it open that is
 // a GPU that computes rightly, else the fastest engine of the CPU; the results are the same.
-// The note, if there is one, says why a GPU that is there or native code is not used.
-func setEngine(sw *batch.Sweep, name, device string) (note string, err error) {
+// The note, if there is one, says why a GPU that is there or native code is not used. Where the CPU would
+// have been taken too, it takes over from a GPU that fails later on, and then say says so.
+func setEngine(sw *batch.Sweep, name, device string, say func(note string)) (note string, err error) {
 	gpu, asked := allGPUs, "--device "+device
 	if name == "cuda" && device == autoDevice {
 		asked = "--engine cuda"
@@ -86,10 +84,11 @@ func setEngine(sw *batch.Sweep, name, device string) (note string, err error) {
 	if name == autoEngine && device != "cpu" || name == "cuda" {
 		e, err := openGPU(gpu)
 		if err == nil {
-			sw.Engine, sw.Split = e, false
-			if sw.Threads == 0 {
-				sw.Threads = gpuThreads
+			if name == autoEngine && device == autoDevice {
+				spare, _ := cpu.Auto() // on all processors: it gets the GPU's large batches
+				e = program.WithSpare(e, spare, func(err error) { say("on the CPU from here, because of the GPU: " + plain(err)) })
 			}
+			sw.Engine, sw.Split = e, false
 			return "", nil
 		}
 		if name == "cuda" || device == "cuda" {
@@ -159,7 +158,7 @@ var gpus struct {
 
 // setEngine gives the sweep the engine that --engine and --device name.
 func (c *config) setEngine(sw *batch.Sweep) error {
-	note, err := setEngine(sw, c.engine, c.device)
+	note, err := setEngine(sw, c.engine, c.device, func(note string) { c.bar.say(note) })
 	c.note = note
 	return usage(err)
 }

@@ -44,7 +44,7 @@ bytes as that of the undivided sweep. All shards must be there, complete, and of
 			if err := c.setEngine(sw); err != nil {
 				return err
 			}
-			return o.do(cmd, sw, run, print, stdout, stderr)
+			return o.do(cmd, &c, sw, run, print, stdout, stderr)
 		},
 	}
 	f := cmd.Flags()
