@@ -2,6 +2,7 @@ package batch
 
 import (
 	"context"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -13,9 +14,9 @@ import (
 // A span is some chunks, consecutive among those that are to be run, in one batch for the engine: as many as it
 // wishes to have at a time. Files, shards and the journal know chunks only, whatever the engine.
 type span struct {
-	number int // among the spans of the method
-	n      int // samples
-	chunks []*Chunk
+	number int      // among the spans of the method
+	n      int      // samples
+	chunks []*Chunk // all whole but the last of the method: number k begins at sample k*ChunkSize
 
 	columns []float64   // the memory of all columns
 	in, out [][]float64 // what the engine gets
@@ -109,10 +110,8 @@ func (d *dealer) next() *span {
 		s.index = rest
 		s.in = slices.Concat(params, [][]float64{s.index})
 	}
-	at := 0
-	for _, c := range s.chunks {
-		c.Batch.In, c.Batch.Out = cut(drawn, at, c.Batch.N), cut(s.out, at, c.Batch.N)
-		at += c.Batch.N
+	for k, c := range s.chunks {
+		c.Batch.In, c.Batch.Out = cut(drawn, k*ChunkSize, c.Batch.N), cut(s.out, k*ChunkSize, c.Batch.N)
 	}
 	return s
 }
@@ -161,37 +160,47 @@ func (m *memory) put(c []float64) {
 	m.free = append(m.free, c)
 }
 
+// each calls work for the chunks k from first to end-1, several at a time. A span of one chunk has a thread of its own anyway.
+func (s *span) each(ctx context.Context, first, end int, work func(k int, c *Chunk) error) error {
+	if end-first == 1 {
+		return work(first, s.chunks[first])
+	}
+	return each(ctx, min(end-first, runtime.GOMAXPROCS(0)), end-first, func(_ context.Context, i int) error {
+		return work(first+i, s.chunks[first+i])
+	})
+}
+
 // run fills in the results of a span: from an earlier run, the rest by the engine.
-func (s *span) run(ctx context.Context, sw *Sweep, exe program.Executable, p *pieces) (err error) {
-	np, first := len(sw.Model.Problem().Params), 0
-	for _, c := range s.chunks {
+func (s *span) run(ctx context.Context, sw *Sweep, exe program.Executable, p *pieces) error {
+	np := len(sw.Model.Problem().Params)
+	err := s.each(ctx, 0, len(s.chunks), func(k int, c *Chunk) (err error) {
 		n := c.Batch.N
 		var index []float64
 		if s.index != nil {
-			index = s.index[first : first+n]
+			index = s.index[k*ChunkSize:][:n]
 		}
 		if err := sw.inputs(c.First, n, c.Batch.In[:np], c.Batch.In[np:], index); err != nil {
 			return err
 		}
-		first += n
 		if sw.Load != nil {
-			if c.Loaded, err = sw.Load(c); err != nil {
-				return err
-			}
+			c.Loaded, err = sw.Load(c)
 		}
+		return err
+	})
+	if err != nil {
+		return err
 	}
 	// The stretches of samples that are not loaded are run, each in one batch or, to be saved, in pieces.
-	from, at := 0, 0 // of a stretch, of a chunk
-	for _, c := range s.chunks {
+	from := 0
+	for k, c := range s.chunks {
 		if c.Loaded > 0 {
-			if err := s.stretch(ctx, sw, exe, p, from, at); err != nil {
+			if err := s.stretch(ctx, sw, exe, p, from, k*ChunkSize); err != nil {
 				return err
 			}
-			from = at + c.Loaded
+			from = k*ChunkSize + c.Loaded
 		}
-		at += c.Batch.N
 	}
-	return s.stretch(ctx, sw, exe, p, from, at)
+	return s.stretch(ctx, sw, exe, p, from, s.n)
 }
 
 // stretch runs samples from..to-1 of a span.
@@ -207,27 +216,18 @@ func (s *span) stretch(ctx context.Context, sw *Sweep, exe program.Executable, p
 		}
 		seconds := time.Since(begin).Seconds()
 		p.took(n, seconds)
-		if err := s.ran(sw, at, at+n, seconds); err != nil {
+		err := s.each(ctx, at/ChunkSize, (at+n-1)/ChunkSize+1, func(k int, c *Chunk) error {
+			a, b := max(at-k*ChunkSize, 0), min(at+n-k*ChunkSize, c.Batch.N)
+			c.Seconds += seconds * float64(b-a) / float64(n)
+			if sw.Save == nil {
+				return nil
+			}
+			return sw.Save(c, a, b)
+		})
+		if err != nil {
 			return err
 		}
 		at += n
-	}
-	return nil
-}
-
-// ran notes the time of samples from..to-1 of a span, and has them saved.
-func (s *span) ran(sw *Sweep, from, to int, seconds float64) error {
-	at := 0 // the chunk's first sample
-	for _, c := range s.chunks {
-		if a, b := max(from-at, 0), min(to-at, c.Batch.N); a < b {
-			c.Seconds += seconds * float64(b-a) / float64(to-from)
-			if sw.Save != nil {
-				if err := sw.Save(c, a, b); err != nil {
-					return err
-				}
-			}
-		}
-		at += c.Batch.N
 	}
 	return nil
 }

@@ -327,9 +327,7 @@ func (sw *Sweep) method(ctx context.Context, index int, spec Spec, m *memory, pr
 			return err
 		}
 		if sw.Prepare != nil {
-			// A span of one chunk has a thread of its own anyway.
-			threads := min(len(s.chunks), runtime.GOMAXPROCS(0))
-			if err := each(ctx, threads, len(s.chunks), func(_ context.Context, i int) error { return sw.Prepare(s.chunks[i]) }); err != nil {
+			if err := s.each(ctx, 0, len(s.chunks), func(_ int, c *Chunk) error { return sw.Prepare(c) }); err != nil {
 				return err
 			}
 		}
@@ -344,10 +342,11 @@ func (sw *Sweep) method(ctx context.Context, index int, spec Spec, m *memory, pr
 			}
 			inOrder.pass()
 		}
-		for _, c := range s.chunks {
+		// What has been delivered is counted, even if the sweep is to end now.
+		return s.each(context.WithoutCancel(ctx), 0, len(s.chunks), func(_ int, c *Chunk) error {
 			progress.add(int64(c.Batch.N), t.add(c), int64(c.Loaded))
-		}
-		return nil
+			return nil
+		})
 	})
 	if sw.Own != nil {
 		return nil, err
