@@ -37,8 +37,7 @@ type config struct {
 	xtol       float64
 	engine     string
 	device     string
-	note       string // of setEngine
-	bar        *bar   // of the run: what is said while it goes on
+	bar        *bar // shows how the sweep gets on; from setEngine on
 	threads    int
 	format     string
 	dryRun     bool
@@ -106,12 +105,8 @@ func (c *config) sweep(cmd *cobra.Command) (*batch.Sweep, error) {
 	if sw.Limits, err = c.limits(cmd, p); err != nil {
 		return nil, usage(err)
 	}
-	if err := c.setEngine(sw); err != nil {
+	if err := c.setEngine(cmd, sw); err != nil {
 		return nil, err
-	}
-	c.bar = newBar(cmd.ErrOrStderr(), given(cmd, "quiet"))
-	if c.note != "" {
-		c.bar.say(c.note)
 	}
 	return sw, usage(sw.Check())
 }

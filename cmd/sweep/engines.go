@@ -3,11 +3,12 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/spf13/cobra"
 
 	"invar/batch"
 	"invar/cpu"
@@ -59,7 +60,7 @@ var devices = []string{"auto", "cpu", "cuda"}
 // setEngine gives the sweep the engine of the given name on the given device. Where both leave it open that is
 // a GPU that computes rightly, else the fastest engine of the CPU; the results are the same.
 // The note, if there is one, says why a GPU that is there or native code is not used. Where the CPU would
-// have been taken too, it takes over from a GPU that fails later on, and then say says so.
+// have been taken too, it takes over from GPUs that fail later on. Say says what becomes of those that do.
 func setEngine(sw *batch.Sweep, name, device string, say func(note string)) (note string, err error) {
 	gpu, asked := allGPUs, "--device "+device
 	if name == "cuda" && device == autoDevice {
@@ -82,13 +83,13 @@ func setEngine(sw *batch.Sweep, name, device string, say func(note string)) (not
 		return "", fmt.Errorf("--engine %s does not run on --device %s", name, device)
 	}
 	if name == autoEngine && device != "cpu" || name == "cuda" {
-		e, err := openGPU(gpu)
+		e, err := openGPU(gpu, say)
 		if err == nil {
+			sw.Engine, sw.Split = e, false
 			if name == autoEngine && device == autoDevice {
 				spare, _ := cpu.Auto() // on all processors: it gets the GPU's large batches
-				e = program.WithSpare(e, spare, func(err error) { say("on the CPU from here, because of the GPU: " + plain(err)) })
+				sw.Engine = program.WithSpare(e, spare, func(err error) { say("on the CPU from here, because of the GPU: " + plain(err)) })
 			}
-			sw.Engine, sw.Split = e, false
 			return "", nil
 		}
 		if name == "cuda" || device == "cuda" {
@@ -123,11 +124,15 @@ const autoDevice = "auto"
 // allGPUs stands for every GPU that there is.
 const allGPUs = -1
 
-// openGPU opens a GPU, or all, once and has it show that it computes rightly.
-func openGPU(device int) (program.Engine, error) {
+// openGPU opens a GPU, or all, once and has it show that it computes rightly. Say says which of several fail, then or later.
+func openGPU(device int, say func(note string)) (*kernels.Engine, error) {
 	gpus.Lock()
 	defer gpus.Unlock()
+	lost := func(err error) { say("on the other GPUs from here: " + plain(err)) }
 	if g, ok := gpus.open[device]; ok {
+		if g.err == nil {
+			g.engine.Lost = lost
+		}
 		return g.engine, g.err
 	}
 	var devices []int
@@ -136,7 +141,7 @@ func openGPU(device int) (program.Engine, error) {
 	}
 	e, err := kernels.New(devices...)
 	if err == nil {
-		e.Lost = func(err error) { fmt.Fprintln(os.Stderr, "sweep: on the other GPUs from here: "+plain(err)) }
+		e.Lost = lost
 		err = e.Check()
 	}
 	if gpus.open == nil {
@@ -147,7 +152,7 @@ func openGPU(device int) (program.Engine, error) {
 }
 
 type openedGPU struct {
-	engine program.Engine
+	engine *kernels.Engine
 	err    error
 }
 
@@ -156,9 +161,17 @@ var gpus struct {
 	open map[int]openedGPU
 }
 
-// setEngine gives the sweep the engine that --engine and --device name.
-func (c *config) setEngine(sw *batch.Sweep) error {
+// setEngine gives the sweep the engine that --engine and --device name, and says once where it runs if that is not what
+// could be expected.
+func (c *config) setEngine(cmd *cobra.Command, sw *batch.Sweep) error {
+	first := c.bar == nil
+	if first {
+		quiet, _ := cmd.Flags().GetBool("quiet") // a command that has no such flag is not quiet
+		c.bar = newBar(cmd.ErrOrStderr(), quiet)
+	}
 	note, err := setEngine(sw, c.engine, c.device, func(note string) { c.bar.say(note) })
-	c.note = note
+	if first && note != "" {
+		c.bar.say(note)
+	}
 	return usage(err)
 }

@@ -41,7 +41,7 @@ bytes as that of the undivided sweep. All shards must be there, complete, and of
 			if sw.Split {
 				c.engine = "gorgonia"
 			}
-			if err := c.setEngine(sw); err != nil {
+			if err := c.setEngine(cmd, sw); err != nil {
 				return err
 			}
 			return o.do(cmd, &c, sw, run, print, stdout, stderr)

@@ -132,7 +132,7 @@ func (o *output) run(cmd *cobra.Command, c *config, stdout, stderr io.Writer) er
 		return usage(err)
 	}
 	run.Sweep().Threads = c.threads
-	if err := c.setEngine(run.Sweep()); err != nil {
+	if err := c.setEngine(cmd, run.Sweep()); err != nil {
 		return err
 	}
 	return o.do(cmd, c, run.Sweep(), run, print, stdout, stderr)
@@ -161,7 +161,7 @@ func (o *output) goOn(cmd *cobra.Command, c *config, print printer, stdout, stde
 		}
 		c.engine = "gorgonia"
 	}
-	if err := c.setEngine(sw); err != nil {
+	if err := c.setEngine(cmd, sw); err != nil {
 		return err
 	}
 	return o.do(cmd, c, sw, run, print, stdout, stderr)

@@ -43,7 +43,7 @@ Exit code 0: all that was run agrees. 1: something differs. 2: there is no such 
 			if device == autoDevice {
 				return usagef("--device auto: selftest tests one device: cpu, cuda, cuda:1, ... are allowed")
 			}
-			if _, err := setEngine(&sw, autoEngine, device, nil); err != nil {
+			if _, err := setEngine(&sw, autoEngine, device, newBar(stderr, quiet).say); err != nil {
 				return usage(err)
 			}
 			if _, ok := sw.Engine.(cpu.Portable); ok {
