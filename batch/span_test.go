@@ -289,6 +289,28 @@ func TestSpansResume(t *testing.T) {
 	}
 }
 
+// What is saved comes in pieces that grow from small ones to all that a fast engine wants at a time.
+func TestSpansSaved(t *testing.T) {
+	const n = 150_000
+	m := model(t, "square")
+	e := &wide{wish: 1 << 20}
+	var mu sync.Mutex
+	saved := 0
+	report(t, &batch.Sweep{Model: m, Starts: drawn(t, m, n), Methods: specs(t, "pg"), Limits: batch.DefaultLimits(true), Engine: e, Threads: 1,
+		Save: func(c *batch.Chunk, from, to int) error {
+			if from < 0 || from >= to || to > c.Batch.N {
+				t.Errorf("samples %d to %d of %d are saved", from, to, c.Batch.N)
+			}
+			mu.Lock()
+			saved += to - from
+			mu.Unlock()
+			return nil
+		}})
+	if saved != n || e.runs[0] > 100 || slices.Max(e.runs) < n/4 || len(e.runs) > 12 {
+		t.Errorf("%d samples are saved from runs of %v, want %d", saved, e.runs, n)
+	}
+}
+
 // The path deviations of many grid points come from few Runs.
 func TestSpansPathDeviation(t *testing.T) {
 	run := func(wish int) (*batch.Report, int) {
