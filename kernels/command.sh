@@ -71,6 +71,8 @@ gpus one-lost devices=2,lost=150@1 cuda "on the other GPUs from here: cuda:1: "
 gpus one-small devices=2,memory=1000:0x10000000 cuda "on the other GPUs from here: cuda:0: cuMemAlloc: CUDA_ERROR_OUT_OF_MEMORY"
 gpus second devices=2 cuda:1 "device 1: invar<<<"
 ! grep -q "device 0: invar<<<" "$tmp/second.err" || fail "--device cuda:1 runs on device 0 too"
+run large 0 "${with[@]}" CUDASTANDIN=streams=late,pause=1000,report -- --device cuda --alpha 1 --starts 20000 --method newton --quiet
+says large "a copy beside a launch"
 run auto 0 "${with[@]}" CUDASTANDIN=report -- --device auto "${args[@]}"
 says auto "<<<"
 echo "command.sh: the command starts and runs with no driver, with no device and on the stand-in; the samples are the CPU's"

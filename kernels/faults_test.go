@@ -183,7 +183,7 @@ func TestFaultAtEveryCall(t *testing.T) {
 	} {
 		ended, got := 0, 0
 		for k := 1; c.most == 0 || k <= c.most; k++ {
-			settings := fmt.Sprintf("%s,seed=%d,streams=%s", strings.Replace(c.fault, "K", strconv.Itoa(k), 1), k, []string{"mixed", "late", "eager"}[k%3])
+			settings := fmt.Sprintf("%s,seed=%d,streams=%s", strings.Replace(c.fault, "K", strconv.Itoa(k), 1), k, []string{"mixed", "late,pause=20", "eager"}[k%3])
 			err, lost := live(t, settings, p, want)
 			if err != nil {
 				ended++
