@@ -71,6 +71,9 @@ gpus one-lost devices=2,lost=150@1 cuda "on the other GPUs from here: cuda:1: "
 gpus one-small devices=2,memory=1000:0x10000000 cuda "on the other GPUs from here: cuda:0: cuMemAlloc: CUDA_ERROR_OUT_OF_MEMORY"
 gpus second devices=2 cuda:1 "device 1: invar<<<"
 ! grep -q "device 0: invar<<<" "$tmp/second.err" || fail "--device cuda:1 runs on device 0 too"
+run large 0 "${with[@]}" CUDASTANDIN=streams=late,pause=1000,report -- --device cuda --alpha 1 --starts 20000 --method newton --quiet
+says large "a copy beside a launch"
+
 # A GPU that goes away at any time, beginning with the first look at it, leaves the rest to the CPU, which is said once; if no
 # other device is allowed, what was finished is kept.
 for k in 1 20 60 100 150 200 250 300 350 400 500; do
@@ -86,7 +89,6 @@ says kept "what is finished is kept, go on with: sweep --resume"
 [ "$(stat -c %s "$tmp/kept/partial/chunks.bin")" -gt 48 ] || fail "a lost GPU: nothing is kept"
 run resumed 0 A=1 -- --resume "$tmp/kept" --device cpu --quiet
 cmp "$tmp/cpu/samples.parquet" "$tmp/kept/samples.parquet" || fail "resumed on the CPU: samples.parquet differs"
-
 run auto 0 "${with[@]}" CUDASTANDIN=report -- --device auto "${args[@]}"
 says auto "<<<"
 echo "command.sh: the command starts and runs with no driver, with no device and on the stand-in; the samples are the CPU's"

@@ -91,8 +91,8 @@ func fault(call string, err error) error {
 // The samples of a Run are dealt out in pieces, to whichever device is free. A device that fails is taken out and its
 // pieces are run by the others; Compile and Run fail when none is left, with an error that wraps program.ErrDevice.
 type Engine struct {
-	// Lost, if set, is told why samples of a device are run by the others: for good where the device is lost, else
-	// until it works again. It is called once for a device, for several from several goroutines.
+	// Lost, if set, is told why a device leaves its samples to the others: for good if it is lost, else, without memory
+	// for them, those of a program or a batch. It is called once for a device, for several from several goroutines.
 	Lost func(error)
 
 	devices []*device

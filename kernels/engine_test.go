@@ -22,7 +22,7 @@ import (
 )
 
 // The tests run on the stand-in of internal/cudastandin, which they build; with INVAR_TEST_GPU=1 on the real driver
-// and its first GPU.
+// and all its GPUs.
 var onGPU = os.Getenv("INVAR_TEST_GPU") == "1"
 
 func TestMain(m *testing.M) {

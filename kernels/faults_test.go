@@ -181,9 +181,9 @@ func TestFaultAtEveryCall(t *testing.T) {
 		{"lost=K@0,devices=2", 0, true}, // the other device
 		{"lost=K@1,devices=3", 0, true},
 	} {
-		ended, got := 0, 0
+		ended, got, clean := 0, 0, 0
 		for k := 1; c.most == 0 || k <= c.most; k++ {
-			settings := fmt.Sprintf("%s,seed=%d,streams=%s", strings.Replace(c.fault, "K", strconv.Itoa(k), 1), k, []string{"mixed", "late", "eager"}[k%3])
+			settings := fmt.Sprintf("%s,seed=%d,streams=%s", strings.Replace(c.fault, "K", strconv.Itoa(k), 1), k, []string{"mixed", "late,pause=20", "eager"}[k%3])
 			err, lost := live(t, settings, p, want)
 			if err != nil {
 				ended++
@@ -201,12 +201,15 @@ func TestFaultAtEveryCall(t *testing.T) {
 			if k > 1000 {
 				t.Fatalf("%s: still a fault at call %d", c.fault, k)
 			}
-			if c.most == 0 && err == nil && len(lost) == 0 && k > 20 {
+			if clean++; err != nil || len(lost) > 0 {
+				clean = 0
+			}
+			if c.most == 0 && clean == 10 { // how many calls a device gets is not always the same
 				break
 			}
 		}
-		if strings.HasPrefix(c.fault, "lost") && ended+got < 10 {
-			t.Errorf("%s: %d faults showed, want 10 or more", c.fault, ended+got)
+		if strings.HasPrefix(c.fault, "lost") && ended+got <= 7 {
+			t.Errorf("%s: %d faults showed, want those of opening and compiling, which are 7, and more", c.fault, ended+got)
 		}
 	}
 }

@@ -25,13 +25,15 @@
 //   order=backward  threads run in this order; also forward (the default) and shuffle
 //   streams=eager   what a stream is asked to do is done at once; late: when the stream is synchronised with; mixed (the
 //                   default): at any time between, streams by turns
+//   pause=N         microseconds that pass, other calls being served, before a stream that is synchronised with goes on
 //   seed=N          of the shuffle and the turns
 //   quiet           says nothing of faults on standard error
-//   report          prints one line a launch to standard error
+//   report          prints one line a launch to standard error, and one where a copy is asked for beside a launch that waits
 //
 // memory=N:M:... and capability=N:M:... are of device 0, 1, ...; the last holds for all further ones. oom=K@D, launch=K@D and
 // lost=K@D count on device D alone.
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -279,6 +281,17 @@ int ask(Stream *s, Operation o) {
   return Success;  // a fault shows at the next call
 }
 
+// beside reports a copy that is asked for while a launch waits in another stream of the device.
+void beside(const Stream *s) {
+  if (!setting("report", 0)) return;
+  for (const Stream *t : s->context->streams)
+    for (const Operation &o : t->waiting)
+      if (t != s && o.module) {
+        fprintf(stderr, "cudastandin: device %d: a copy beside a launch\n", s->context->device);
+        return;
+      }
+}
+
 // finish does all that waits in a stream.
 int finish(Stream *s) {
   std::string when = "mixed";
@@ -483,6 +496,7 @@ API cuMemcpyHtoDAsync_v2(Pointer d, const char *s, size_t n, Stream *stream) {
   if (!live(stream)) return InvalidHandle;
   if (!find(d, n, current)) return InvalidValue;
   if (!is_locked(s, n)) return refuse("cuMemcpyHtoDAsync: memory that is not page-locked");
+  beside(stream);
   const std::vector<char> then(s, s + n);
   const Context *c = current;
   return ask(stream, {s, d, n, nullptr, {}, [=] {
@@ -496,6 +510,7 @@ API cuMemcpyDtoHAsync_v2(char *d, Pointer s, size_t n, Stream *stream) {
   if (!live(stream)) return InvalidHandle;
   if (!find(s, n, current)) return InvalidValue;
   if (!is_locked(d, n)) return refuse("cuMemcpyDtoHAsync: memory that is not page-locked");
+  beside(stream);
   memset(d, 0xff, n);
   const Context *c = current;
   return ask(stream, {d, s, n, nullptr, {}, [=] { return memcpy(d, find(s, n, c), n), Success; }});
@@ -524,6 +539,10 @@ API cuStreamDestroy_v2(Stream *s) {
   return Success;
 }
 API cuStreamSynchronize(Stream *s) {
+  mutex.lock();
+  const uint64_t pause = setting("pause", 0);
+  mutex.unlock();
+  usleep(pause);
   IN_CONTEXT;
   return live(s) ? finish(s) : InvalidHandle;
 }
