@@ -89,6 +89,7 @@ says kept "what is finished is kept, go on with: sweep --resume"
 [ "$(stat -c %s "$tmp/kept/partial/chunks.bin")" -gt 48 ] || fail "a lost GPU: nothing is kept"
 run resumed 0 A=1 -- --resume "$tmp/kept" --device cpu --quiet
 cmp "$tmp/cpu/samples.parquet" "$tmp/kept/samples.parquet" || fail "resumed on the CPU: samples.parquet differs"
+
 run auto 0 "${with[@]}" CUDASTANDIN=report -- --device auto "${args[@]}"
 says auto "<<<"
 echo "command.sh: the command starts and runs with no driver, with no device and on the stand-in; the samples are the CPU's"
