@@ -29,7 +29,8 @@ test:
 	$(GO) test -tags $(TAGS) ./...
 
 test-race:
-	CGO_ENABLED=1 $(GO) test -race -tags $(TAGS) ./batch -run 'Threads|Interrupted|Samples'
+	CGO_ENABLED=1 $(GO) test -race -tags $(TAGS) ./batch -run 'Threads|Interrupted|Samples|Prepare'
+	CGO_ENABLED=1 $(GO) test -race -tags $(TAGS) ./results -run 'Threads|Resume'
 	CGO_ENABLED=1 $(GO) test -race -tags $(TAGS) ./cpu -run 'TestEngine|TestNativeUnderCollection|TestNativeSizes'
 
 # The code for AVX2 on a processor that has nothing better, emulated by QEMU. Tests of how long calls last, and of

@@ -226,6 +226,9 @@ func (s *sampleWriter) encode(c *batch.Chunk) (*pages, error) {
 	return p, s.wrap(err)
 }
 
+// pathPage is how many rows of paths.parquet are encoded at once: more than a chunk, for neighbouring paths resemble each other.
+const pathPage = 16 * batch.ChunkSize
+
 // pathWriter writes paths.parquet.
 type pathWriter struct {
 	*parquetFile
@@ -270,7 +273,7 @@ func (w *pathWriter) path(method int, p *batch.Path) error {
 		w.statuses = append(w.statuses, statusIndex(p.Status))
 	}
 	w.loss = append(w.loss, p.Loss...)
-	if len(w.loss) < batch.ChunkSize {
+	if len(w.loss) < pathPage {
 		return nil
 	}
 	return w.flush()
