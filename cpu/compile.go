@@ -6,8 +6,8 @@ import "invar/program"
 // output the input whose column it is to end up in, for a function that is applied
 // to its own state again and again, or is nil.
 //
-// A value is named by its position in f.Instrs. Values that are the same bits share a root: Bits, FromBits and
-// LoopOut are free, and the next value of a phi is computed straight into the
+// A value is named by its position in f.Instrs. Values that are the same bits share a root: LoopOut, and Bits and FromBits of
+// F64s, are free, and the next value of a phi is computed straight into the
 // phi's column where nothing needs the old one any more.
 func compile(f *program.Func, stride int, outTo []int) (*code, error) {
 	if err := f.Validate(); err != nil {

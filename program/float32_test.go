@@ -11,7 +11,7 @@ import (
 	"invar/program/progtest"
 )
 
-// numbers32 is a random F32: of any size, special, or with few bits set, so that results are often near the
+// number32 is a random F32: of any size, special, or with few bits set, so that results are often near the
 // middle between two numbers.
 func number32(r *rand.Rand) float32 {
 	switch r.IntN(4) {
@@ -94,24 +94,12 @@ func TestFloat32(t *testing.T) {
 	}
 }
 
-// TestFMA32 tries sums that lie next to the middle between two float32s, subnormal ones too: the low end of the
-// product decides, of which rounding to float64 first leaves nothing.
+// TestFMA32 tries sums that lie next to the middle between two float32s, where rounding them twice goes wrong.
 func TestFMA32(t *testing.T) {
 	r := rand.New(rand.NewPCG(seed, 33))
 	hard := 0
 	for range 300_000 {
-		near := func() float64 { return 1 + float64(1-2*r.IntN(2))*math.Ldexp(1, -1-r.IntN(23)) }
-		e := r.IntN(270) - 148
-		z := float32(math.Ldexp(float64(r.IntN(1<<24)|1<<23), e-23))
-		half := e - 24
-		if e < -126 { // the step of subnormal numbers
-			half = -150
-		}
-		a := half/2 + r.IntN(3) - 1
-		x, y := float32(math.Ldexp(near(), a)), float32(math.Ldexp(near(), half-a))
-		if r.IntN(2) == 0 {
-			x = -x
-		}
+		x, y, z := progtest.NearMiddle(r)
 		if !finite(x, y, z) {
 			continue
 		}

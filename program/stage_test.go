@@ -167,6 +167,9 @@ func TestStageRoots(t *testing.T) {
 	for _, typ := range []program.Type{program.F64, program.F32} {
 		for range 200 {
 			c := typ.Bits(math.Exp(r.NormFloat64() * 20))
+			if c < 3 || math.IsInf(typ.Float(c), 1) {
+				continue
+			}
 			b := program.NewBuilderOf(typ, "step")
 			x, _, n := b.Input("x", typ), b.Input("status", program.I64), b.Input("iteration", program.I64)
 			root := b.Sqrt(b.Mul(x, x))
@@ -182,9 +185,6 @@ func TestStageRoots(t *testing.T) {
 			}
 			p.Setup = b.Finish(x, b.I(0), b.I(0))
 			s := p.Stage()
-			if sq := typ.Float(c) * typ.Float(c); typ == program.F32 && (sq < 0x1p-120 || sq > 0x1p120) {
-				continue // the square may be out of range
-			}
 			for i := range s.Step.Instrs {
 				if s.Step.Instrs[i].Op == program.OpSqrt {
 					t.Fatal("the root is still taken")

@@ -306,6 +306,7 @@ func TestConfigRoundTrip(t *testing.T) {
 	for what, c := range map[string]*Config{
 		"square": square(t), "strange text": configFor(t, "q", strings.ReplaceAll(p, "\x7f", ""), "", 3, "gd:lr=1e-300"),
 		"points": points, "largest seed, shard": huge, "gorgonia": func() *Config { c := square(t); c.Engine = Gorgonia; return c }(),
+		"float32": func() *Config { c := square(t); c.DType = program.F32; return c }(),
 	} {
 		text := c.Encode()
 		got, err := ParseConfig("c.toml", text)
@@ -344,6 +345,7 @@ func TestConfigErrors(t *testing.T) {
 		{"dtol = 1e-06", "dtol = -1", "0 or more"},
 		{"dtol = 1e-06", "", "limits.dtol is needed"},
 		{`engine = "any"`, `engine = "cuda"`, `"gorgonia" are allowed`},
+		{`dtype = "float64"`, `dtype = "f64"`, "float64 and float32 are allowed"},
 		{"iterations = 60", "iterations = 1000000000000", "0 to 10000000"},
 		{"[[grid]]", "[[grids]]", "unknown field"},
 		{"values = [", "values = [nan, ", "finite"},
@@ -362,8 +364,13 @@ func TestConfigErrors(t *testing.T) {
 	if c, err := ParseConfig("c.toml", []byte(whole)); err != nil || c.Limits.DTol != 0 {
 		t.Errorf("dtol = 0, without a point: %v", err)
 	}
+	old := strings.Replace(text, "dtype = \"float64\"", "", 1)
+	if c, err := ParseConfig("c.toml", []byte(old)); err != nil || c.DType != program.F64 {
+		t.Errorf("without a dtype: %v", err)
+	}
 	for _, c := range []struct{ old, new, want string }{
 		{`name = "newton"`, `name = "newtom"`, "newton"},
+		{"engine = \"any\" # \"any\": all engines but gorgonia give the same bits\ndtype = \"float64\"", "engine = \"gorgonia\"\ndtype = \"float32\"", "float64 only"},
 		{`parameter = "alpha"`, `parameter = "beta"`, "alpha"},
 		{"\nlr =", "\nrate =", "rate"},
 		{"box = [[", "box = [[1.0, 2.0], [", "inputs"},

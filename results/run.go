@@ -388,7 +388,7 @@ func (r *Run) writeAll(ctx context.Context, samples *sampleWriter, rep *batch.Re
 	if err := r.finishRun(log, rep, labels, interrupted); err != nil {
 		return err
 	}
-	s := &summary{Problem: sw.Model.Problem().Name, Complete: !interrupted, Done: rows, Reference: map[string]float64{},
+	s := &summary{Problem: sw.Model.Problem().Name, DType: batch.DTypeName(sw.DType), Complete: !interrupted, Done: rows, Reference: map[string]float64{},
 		Samples: int64(len(sw.Methods)) * int64(sw.Grid.Len()) * int64(sw.Starts.Len())}
 	for i, v := range sw.Grid.At(rep.Reference) {
 		s.Reference[sw.Grid[i].Name] = v
@@ -514,6 +514,7 @@ func (l *runLog) count(c *batch.Chunk) {
 
 func (r *Run) finishRun(l *runLog, rep *batch.Report, labels []string, interrupted bool) error {
 	e := &l.Runs[len(l.Runs)-1]
+	e.Engine = r.sweep.Engine.Name() // which may have changed
 	e.Interrupted = interrupted
 	e.Seconds = time.Since(r.started).Seconds()
 	for i, s := range e.byMethod {

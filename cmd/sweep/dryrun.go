@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"runtime"
 	"strings"
 
 	"invar/batch"
@@ -43,6 +44,7 @@ func dryRun(w io.Writer, sw *batch.Sweep, c *config) error {
 		}
 	}
 	field("limits", "%s", strings.Join(tests, ", "))
+	field("numbers", "%s", batch.DTypeName(sw.DType))
 	threads, _ := sw.InFlight(1)
 	field("engine", "%s, %s", sw.Engine.Name(), plural(threads, "thread"))
 
@@ -147,7 +149,8 @@ func memoryAtMost(sw *batch.Sweep, columns int) float64 {
 	batches, most := sw.InFlight(columns)
 	starts, points := float64(sw.Starts.Len()), float64(sw.Grid.Len())
 	onTheWay := float64(batches * most * 8 * columns)
-	open := math.Min(points, float64(batches)*math.Ceil(1+batch.ChunkSize/starts)) * (2*8*starts + 8*float64(sw.Limits.Iterations+1))
+	counted := float64(batches * min(most/batch.ChunkSize, runtime.GOMAXPROCS(0))) // chunks at a time
+	open := math.Min(points, counted*math.Ceil(1+batch.ChunkSize/starts)) * (2*8*starts + 8*float64(sw.Limits.Iterations+1))
 	cells := float64(len(sw.Methods)) * points * (800 + 8*float64(len(sw.Model.Problem().Params)))
 	given := 0.0
 	if pts, ok := sw.Starts.(batch.Points); ok {

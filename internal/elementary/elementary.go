@@ -7,8 +7,8 @@
 // Annex F. Errors are at most 1.5 ulp for Exp, Log, Sin, Cos and Pow and at most
 // 3 ulp for the others over the whole range; docs/accuracy.md has the measured maxima.
 //
-// A function of F32s is that of F64s, narrowed. So short of the middle between two F32s by an error of 3 ulp of
-// an F64, 2^-27 ulp of an F32, it is correctly rounded.
+// A function of F32s is that of F64s, narrowed: correctly rounded, unless the exact value lies within 3 ulp of an F64,
+// which are less than 2^-27 ulp of an F32, of the middle between two F32s.
 //
 // Everything is straight-line code with selects, except for what is rare: huge
 // arguments of Sin, Cos and Tan, results of Exp near overflow or underflow, and
@@ -174,6 +174,16 @@ func Func(name string, float program.Type) *program.Func {
 		return b.Finish(f(b, x, b.Input("y", float)))
 	}
 	return nil
+}
+
+// Scalar is the function with the given name for use outside of programs, with the bits that it has inside them on every
+// machine; package math differs from machine to machine. A call takes microseconds. It panics if there is no such function.
+func Scalar(name string) func(x ...float64) float64 {
+	f := Func(name, program.F64)
+	if f == nil {
+		panic("elementary: no function " + name)
+	}
+	return func(x ...float64) float64 { return f.EvalF64(x...)[0] }
 }
 
 // Operations counts what a function costs: its instructions outside of guards

@@ -65,6 +65,10 @@ func TestSolve32(t *testing.T) {
 				if out[n] == 0 {
 					t.Errorf("n=%d %s: not singular", n, z.name)
 				}
+			case "rank 1": // but for rounding, which leaves pivots of its size
+				if out[n] == 0 && n > 1 {
+					t.Errorf("n=%d %s: not singular", n, z.name)
+				}
 			case "identity", "reversed", "cyclic", "upper", "tridiagonal", "equal values":
 				if out[n] != 0 {
 					t.Errorf("n=%d %s: singular", n, z.name)

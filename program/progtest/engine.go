@@ -25,7 +25,9 @@ func Engine(t *testing.T, e program.Engine, programs int, floats ...program.Type
 	t.Run("concurrent", func(t *testing.T) { concurrent(t, e) })
 	t.Run("cancel", func(t *testing.T) { cancel(t, e) })
 	t.Run("refusals", func(t *testing.T) { refusals(t, e) })
-	if !slices.Contains(floats, program.F32) {
+	if slices.Contains(floats, program.F32) {
+		t.Run("fma of f32", func(t *testing.T) { nearMiddle(t, e) })
+	} else {
 		t.Run("no f32", func(t *testing.T) { noF32(t, e) })
 	}
 }
@@ -328,6 +330,23 @@ func cancel(t *testing.T, e program.Engine) {
 			t.Errorf("sample %d has status %v after a run that never began", i, s)
 		}
 	}
+}
+
+// nearMiddle tries the sums of NearMiddle.
+func nearMiddle(t *testing.T, e program.Engine) {
+	r := rand.New(rand.NewPCG(8, 0))
+	b := program.NewBuilderOf(program.F32, "fma")
+	x := b.Inputs("x", 3)
+	p := Wrap(b.Finish(b.FMA(x[0], x[1], x[2])))
+	want := p.NewBatch(20_000)
+	for i := range want.N {
+		x, y, z := NearMiddle(r)
+		want.In[0][i], want.In[1][i], want.In[2][i] = float64(x), float64(y), float64(z)
+	}
+	Reference(p, want)
+	got := like(p, want, inOrder(want.N))
+	run(t, compiled(t, e, p), got)
+	same(t, p, got, want, inOrder(want.N))
 }
 
 // noF32 has an engine that does not know F32 say so.

@@ -40,6 +40,24 @@ func Number(r *rand.Rand) float64 {
 	}
 }
 
+// NearMiddle is a random product and a number whose sum lies next to the middle between two float32s, subnormal ones
+// too: the low end of the product decides how it is rounded, of which rounding to float64 first leaves nothing.
+func NearMiddle(r *rand.Rand) (x, y, z float32) {
+	near := func() float64 { return 1 + float64(1-2*r.IntN(2))*math.Ldexp(1, -1-r.IntN(23)) }
+	e := r.IntN(270) - 148
+	z = float32(math.Ldexp(float64(r.IntN(1<<24)|1<<23), min(e, 127)-23))
+	half := e - 24
+	if e < -126 { // the step of subnormal numbers
+		half = -150
+	}
+	a := half/2 + r.IntN(3) - 1
+	x, y = float32(math.Ldexp(near(), a)), float32(math.Ldexp(near(), half-a))
+	if r.IntN(2) == 0 {
+		x = -x
+	}
+	return x, y, z
+}
+
 // Bits is a random value of type t as bits.
 func Bits(r *rand.Rand, t program.Type) uint64 {
 	switch t {
