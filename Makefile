@@ -2,7 +2,7 @@
 # make test         runs every test that needs no GPU
 #
 # make test-race    the race detector over the engines and the driver (gcc)
-# make test-emulated  processors without AVX-512 and without AVX, emulated (qemu-user, on x86-64 Linux)
+# make test-emulated  processors without AVX-512 and without AVX, and arm64, emulated (qemu-user, on x86-64 Linux)
 # make test-python  reads result folders with pandas and DuckDB (Python 3.11 or newer)
 # make test-report  opens report.html in headless Chromium (node and npm)
 # make test-ptxas   NVIDIA's assembler takes every GPU kernel (Python)
@@ -31,14 +31,16 @@ test:
 	$(GO) test -tags $(TAGS) ./...
 
 test-race:
-	CGO_ENABLED=1 $(GO) test -race -tags $(TAGS) ./batch -run 'Threads|Interrupted|Samples|Prepare'
+	CGO_ENABLED=1 $(GO) test -race -tags $(TAGS) ./batch -run 'Threads|Interrupted|Samples|Prepare|SpansOfShards|SpansSaved|SpareSaysOnce'
 	CGO_ENABLED=1 $(GO) test -race -tags $(TAGS) ./results -run 'Threads|Resume'
 	CGO_ENABLED=1 $(GO) test -race -tags $(TAGS) ./cpu -run 'TestEngine|TestNativeUnderCollection|TestNativeSizes'
 
-# The code for AVX2 on a processor that has nothing better, emulated by QEMU. Tests of how long calls last, and of
-# signals in them, would test the emulator.
+# The code for AVX2 on a processor that has nothing better, and the command on arm64, emulated by QEMU. Tests of how long
+# calls last, and of signals in them, would test the emulator.
 test-emulated: build
-	tests/emulated.sh bin/sweep
+	tests/fused.sh
+	GOARCH=arm64 $(GO) build -tags $(TAGS) -o bin/sweep-arm64 ./cmd/sweep
+	tests/emulated.sh bin/sweep bin/sweep-arm64
 	INVAR_TEST_SET=avx2 $(GO) test -tags $(TAGS) -exec 'qemu-x86_64 -cpu Haswell' ./cpu -run Native -skip 'NativeStops|NativeUnderCollection'
 
 # Reads result folders with pandas and DuckDB, from tests/requirements.txt; Python 3.11 or newer.

@@ -68,6 +68,63 @@ func TestGrid(t *testing.T) {
 	}
 }
 
+// On a logarithmic range, value i is lo (hi/lo)^(i/(n-1)), to the rounding of its decimal logarithm.
+func TestLogarithmicRange(t *testing.T) {
+	for _, s := range []string{"0.01:100", "0.3:7", "0.05:20:27", "1e-300:1e300:61", "5e-324:1e308:10"} {
+		v, err := ParseRange(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lo, hi := math.Log2(v[0]), math.Log2(v[len(v)-1])
+		for i, x := range v {
+			want := lo + (hi-lo)*float64(i)/float64(len(v)-1)
+			if !(math.Abs(math.Log2(x)-want) <= 1e-15*max(1, math.Abs(lo), math.Abs(hi))) {
+				t.Errorf("%s: value %d is %v, want 2^%v", s, i, x, want)
+			}
+		}
+	}
+}
+
+// The reference is the nearest value on each axis, the first of two that are equally near.
+func TestReference(t *testing.T) {
+	for _, c := range []struct {
+		alpha, beta []float64
+		want        int
+	}{
+		{[]float64{0.5, 2, 3}, []float64{-1, 1, 0}, 2},             // |log 0.5| = |log 2|; beta = 0 by its distance
+		{[]float64{1000, 0.01, -0.5}, []float64{3}, 2},             // three decades, two decades, 1.5
+		{[]float64{1e300, 1e-300, 1e301}, []float64{7, -7, 6}, 2},  // products that would overflow
+		{[]float64{-5e-324, 2}, []float64{math.MaxFloat64, -2}, 3}, // the least number of the other sign is 1 away
+	} {
+		g := Grid{{"alpha", c.alpha}, {"beta", c.beta}}
+		if got := g.Reference(map[string]float64{"beta": 0}); got != c.want {
+			t.Errorf("the reference of %v is point %d, want %d", g, got, c.want)
+		}
+	}
+}
+
+func TestDistance(t *testing.T) {
+	inf, nan := math.Inf(1), math.NaN()
+	for _, c := range []struct {
+		a, b []float64
+		want float64
+	}{
+		{[]float64{3, 1}, []float64{0, 5}, 5},
+		{[]float64{1, 2, 3}, []float64{1, 2, 3}, 0},
+		{[]float64{3e300, 0}, []float64{0, 4e300}, 5e300},
+		{[]float64{3 * 5e-324, 0}, []float64{0, 4 * 5e-324}, 5 * 5e-324},
+		{[]float64{1e300, 1}, []float64{0, 1e-300}, 1e300},
+		{[]float64{math.MaxFloat64}, []float64{-math.MaxFloat64}, inf},
+		{[]float64{inf, 0}, []float64{0, 0}, inf},
+		{[]float64{0, 0}, []float64{0, nan}, inf},
+		{[]float64{inf, 0}, []float64{1, nan}, 0},
+	} {
+		if got := distance(c.a, c.b); got != c.want {
+			t.Errorf("the distance of %v and %v is %v, want %v", c.a, c.b, got, c.want)
+		}
+	}
+}
+
 func TestQuantiles(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(5, 6))
 	for n := 1; n < 60; n++ {

@@ -248,14 +248,16 @@ func (sw *Sweep) pathDeviation(ctx context.Context, spec Spec, cells []Cell) err
 	})
 }
 
-// distance is |a - b|; two points that are both not finite are as one.
+// distance is |a - b|; two points that are both not finite are as one. The squares are taken of differences scaled by a
+// power of two, so that none overflows, and each operation is rounded, so that the result has the same bits on every
+// machine, which math.Hypot's has not.
 func distance(a, b []float64) float64 {
-	var sum float64
+	var largest float64
 	badA, badB := false, false
 	for i := range a {
 		badA = badA || math.IsNaN(a[i]) || math.IsInf(a[i], 0)
 		badB = badB || math.IsNaN(b[i]) || math.IsInf(b[i], 0)
-		sum = math.Hypot(sum, a[i]-b[i])
+		largest = max(largest, math.Abs(a[i]-b[i]))
 	}
 	switch {
 	case badA && badB:
@@ -263,5 +265,11 @@ func distance(a, b []float64) float64 {
 	case badA || badB:
 		return math.Inf(1)
 	}
-	return sum
+	_, exponent := math.Frexp(largest)
+	var sum float64
+	for i := range a {
+		d := math.Ldexp(a[i]-b[i], -exponent)
+		sum += float64(d * d)
+	}
+	return math.Ldexp(math.Sqrt(sum), exponent)
 }

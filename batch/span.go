@@ -2,6 +2,8 @@ package batch
 
 import (
 	"context"
+	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,12 +14,13 @@ import (
 // A span is some chunks, consecutive among those that are to be run, in one batch for the engine: as many as it
 // wishes to have at a time. Files, shards and the journal know chunks only, whatever the engine.
 type span struct {
-	number int // among the spans of the method
-	n      int // samples
-	chunks []*Chunk
+	number int      // among the spans of the method
+	n      int      // samples
+	chunks []*Chunk // all whole but the last of the method: number k begins at sample k*ChunkSize
 
-	columns []float64 // the memory of all columns
-	in, out [][]float64
+	columns []float64   // the memory of all columns
+	in, out [][]float64 // what the engine gets
+	index   []float64   // of in, where the program makes the starts, else nil
 }
 
 // Bounds of what is on its way at a time.
@@ -44,8 +47,10 @@ func (sw *Sweep) spanChunks(columns int) int {
 type dealer struct {
 	sw     *Sweep
 	method int
-	prog   *program.Program
-	chunks int // of a span
+	prog   *program.Program // names the columns of chunks
+	runs   *program.Program // what the engine runs: prog, or prog that makes its starts
+	coords int              // columns of coordinates that are drawn: all or none
+	chunks int              // of a span
 	memory *memory
 	pieces *pieces
 
@@ -55,9 +60,29 @@ type dealer struct {
 }
 
 func newDealer(sw *Sweep, method int, prog *program.Program, m *memory) *dealer {
-	d := &dealer{sw: sw, method: method, prog: prog, memory: m, chunks: sw.spanChunks(len(prog.In) + len(prog.Results))}
+	d := &dealer{sw: sw, method: method, prog: prog, runs: prog, coords: sw.Model.Problem().N(), memory: m}
+	asked := sw.Prepare != nil || sw.Sink != nil || sw.Load != nil || sw.Save != nil
+	_, kept := sw.starts.(startTable)
+	if program.BatchSize(sw.Engine) > 0 || program.MakesStarts(sw.Engine) && !asked && !kept {
+		if made := making(prog, sw.Starts); made != nil {
+			d.runs = made
+			if !asked {
+				d.coords = 0
+			}
+		}
+	}
+	d.chunks = sw.spanChunks(d.columns())
 	d.pieces = newPieces(d.chunks * ChunkSize)
 	return d
+}
+
+// columns is how many columns a span has.
+func (d *dealer) columns() int {
+	k := len(d.prog.Param) + d.coords + len(d.prog.Results)
+	if d.runs != d.prog {
+		k++ // the index of the start
+	}
+	return k
 }
 
 // most bounds the number of spans.
@@ -69,7 +94,7 @@ func (d *dealer) next() *span {
 	if len(s.chunks) == 0 {
 		return nil
 	}
-	s.columns = d.memory.take((len(d.prog.In) + len(d.prog.Results)) * s.n)
+	s.columns = d.memory.take(d.columns() * s.n)
 	rest := s.columns
 	columns := func(k int) [][]float64 {
 		c := make([][]float64, k)
@@ -78,11 +103,15 @@ func (d *dealer) next() *span {
 		}
 		return c
 	}
-	s.in, s.out = columns(len(d.prog.In)), columns(len(d.prog.Results))
-	at := 0
-	for _, c := range s.chunks {
-		c.Batch.In, c.Batch.Out = cut(s.in, at, c.Batch.N), cut(s.out, at, c.Batch.N)
-		at += c.Batch.N
+	params, x := columns(len(d.prog.Param)), columns(d.coords)
+	drawn := slices.Concat(params, x)
+	s.in, s.out = drawn, columns(len(d.prog.Results))
+	if d.runs != d.prog {
+		s.index = rest
+		s.in = slices.Concat(params, [][]float64{s.index})
+	}
+	for k, c := range s.chunks {
+		c.Batch.In, c.Batch.Out = cut(drawn, k*ChunkSize, c.Batch.N), cut(s.out, k*ChunkSize, c.Batch.N)
 	}
 	return s
 }
@@ -131,30 +160,47 @@ func (m *memory) put(c []float64) {
 	m.free = append(m.free, c)
 }
 
+// each calls work for the chunks k from first to end-1, several at a time. A span of one chunk has a thread of its own anyway.
+func (s *span) each(ctx context.Context, first, end int, work func(k int, c *Chunk) error) error {
+	if end-first == 1 {
+		return work(first, s.chunks[first])
+	}
+	return each(ctx, min(end-first, runtime.GOMAXPROCS(0)), end-first, func(_ context.Context, i int) error {
+		return work(first+i, s.chunks[first+i])
+	})
+}
+
 // run fills in the results of a span: from an earlier run, the rest by the engine.
-func (s *span) run(ctx context.Context, sw *Sweep, exe program.Executable, p *pieces) (err error) {
-	for _, c := range s.chunks {
-		if err := sw.fill(c.First, c.Batch); err != nil {
+func (s *span) run(ctx context.Context, sw *Sweep, exe program.Executable, p *pieces) error {
+	np := len(sw.Model.Problem().Params)
+	err := s.each(ctx, 0, len(s.chunks), func(k int, c *Chunk) (err error) {
+		n := c.Batch.N
+		var index []float64
+		if s.index != nil {
+			index = s.index[k*ChunkSize:][:n]
+		}
+		if err := sw.inputs(c.First, n, c.Batch.In[:np], c.Batch.In[np:], index); err != nil {
 			return err
 		}
 		if sw.Load != nil {
-			if c.Loaded, err = sw.Load(c); err != nil {
-				return err
-			}
+			c.Loaded, err = sw.Load(c)
 		}
+		return err
+	})
+	if err != nil {
+		return err
 	}
 	// The stretches of samples that are not loaded are run, each in one batch or, to be saved, in pieces.
-	from, at := 0, 0 // of a stretch, of a chunk
-	for _, c := range s.chunks {
+	from := 0
+	for k, c := range s.chunks {
 		if c.Loaded > 0 {
-			if err := s.stretch(ctx, sw, exe, p, from, at); err != nil {
+			if err := s.stretch(ctx, sw, exe, p, from, k*ChunkSize); err != nil {
 				return err
 			}
-			from = at + c.Loaded
+			from = k*ChunkSize + c.Loaded
 		}
-		at += c.Batch.N
 	}
-	return s.stretch(ctx, sw, exe, p, from, at)
+	return s.stretch(ctx, sw, exe, p, from, s.n)
 }
 
 // stretch runs samples from..to-1 of a span.
@@ -170,27 +216,18 @@ func (s *span) stretch(ctx context.Context, sw *Sweep, exe program.Executable, p
 		}
 		seconds := time.Since(begin).Seconds()
 		p.took(n, seconds)
-		if err := s.ran(sw, at, at+n, seconds); err != nil {
+		err := s.each(ctx, at/ChunkSize, (at+n-1)/ChunkSize+1, func(k int, c *Chunk) error {
+			a, b := max(at-k*ChunkSize, 0), min(at+n-k*ChunkSize, c.Batch.N)
+			c.Seconds += seconds * float64(b-a) / float64(n)
+			if sw.Save == nil {
+				return nil
+			}
+			return sw.Save(c, a, b)
+		})
+		if err != nil {
 			return err
 		}
 		at += n
-	}
-	return nil
-}
-
-// ran notes the time of samples from..to-1 of a span, and has them saved.
-func (s *span) ran(sw *Sweep, from, to int, seconds float64) error {
-	at := 0 // the chunk's first sample
-	for _, c := range s.chunks {
-		if a, b := max(from-at, 0), min(to-at, c.Batch.N); a < b {
-			c.Seconds += seconds * float64(b-a) / float64(to-from)
-			if sw.Save != nil {
-				if err := sw.Save(c, a, b); err != nil {
-					return err
-				}
-			}
-		}
-		at += c.Batch.N
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -14,21 +15,25 @@ import (
 	"invar/batch"
 	"invar/cpu"
 	"invar/program"
+	"invar/sampling"
 )
 
 // wide is an engine that wishes for a number of samples at a time, and fails or stops the sweep on demand.
 type wide struct {
 	cpu.Portable
-	wish int
-	fail func(run int) error // before Run number run, from 0
+	wish  int
+	makes bool
+	fail  func(run int) error // before Run number run, from 0
 
-	mu   sync.Mutex
-	runs []int // samples of each, those that are traced left out
-	all  int   // Runs
+	mu     sync.Mutex
+	runs   []int // samples of each, those that are traced left out
+	inputs int   // of the last of these
+	all    int   // Runs
 }
 
-func (e *wide) Name() string   { return "wide" }
-func (e *wide) BatchSize() int { return e.wish }
+func (e *wide) Name() string      { return "wide" }
+func (e *wide) BatchSize() int    { return e.wish }
+func (e *wide) MakesStarts() bool { return e.makes }
 
 func (e *wide) Compile(p *program.Program) (program.Executable, error) {
 	x, err := e.Portable.Compile(p)
@@ -43,7 +48,7 @@ type wideRun struct {
 func (x *wideRun) Run(ctx context.Context, b *program.Batch) error {
 	x.e.mu.Lock()
 	if b.Trace == nil {
-		x.e.runs = append(x.e.runs, b.N)
+		x.e.runs, x.e.inputs = append(x.e.runs, b.N), len(b.In)
 	}
 	k := x.e.all
 	x.e.all++
@@ -284,6 +289,28 @@ func TestSpansResume(t *testing.T) {
 	}
 }
 
+// What is saved comes in pieces that grow from small ones to all that a fast engine wants at a time.
+func TestSpansSaved(t *testing.T) {
+	const n = 150_000
+	m := model(t, "square")
+	e := &wide{wish: 1 << 20}
+	var mu sync.Mutex
+	saved := 0
+	report(t, &batch.Sweep{Model: m, Starts: drawn(t, m, n), Methods: specs(t, "pg"), Limits: batch.DefaultLimits(true), Engine: e, Threads: 1,
+		Save: func(c *batch.Chunk, from, to int) error {
+			if from < 0 || from >= to || to > c.Batch.N {
+				t.Errorf("samples %d to %d of %d are saved", from, to, c.Batch.N)
+			}
+			mu.Lock()
+			saved += to - from
+			mu.Unlock()
+			return nil
+		}})
+	if saved != n || e.runs[0] > 100 || slices.Max(e.runs) < n/4 || len(e.runs) > 12 {
+		t.Errorf("%d samples are saved from runs of %v, want %d", saved, e.runs, n)
+	}
+}
+
 // The path deviations of many grid points come from few Runs.
 func TestSpansPathDeviation(t *testing.T) {
 	run := func(wish int) (*batch.Report, int) {
@@ -384,5 +411,85 @@ func TestSpareSaysOnce(t *testing.T) {
 	report(t, sw)
 	if said.Load() != 1 || e.all < 2 {
 		t.Errorf("%d runs fail, said %d times", e.all, said.Load())
+	}
+}
+
+// An engine that wants many samples at a time makes the starts, where they can be written, and the results are the same,
+// whether or not a Sink wants to see the starts.
+func TestStartsMade(t *testing.T) {
+	m := model(t, "rosenbrock")
+	for i, sampler := range append(sampling.Names(), "uniform") {
+		dtype := program.F64
+		if i == len(sampling.Names()) {
+			dtype = program.F32
+		}
+		starts, err := batch.Draw(m.Problem(), sampler, 77, 3001)
+		if err != nil {
+			t.Fatal(err)
+		}
+		run := func(e *wide, sink func(*batch.Chunk) error) *batch.Report {
+			return report(t, &batch.Sweep{Model: m, Grid: alphas(t, "0.5,1,20"), Starts: starts, Methods: specs(t, "newton"), DType: dtype,
+				Limits: batch.DefaultLimits(true), Engine: e, Sink: sink})
+		}
+		var want, got delivery
+		rep := run(&wide{}, want.take)
+		inputs := 1 + m.Problem().N()
+		if sampler == "uniform" {
+			inputs = 1 + 1
+		}
+		for _, sink := range []func(*batch.Chunk) error{nil, got.take} {
+			e := &wide{wish: 5000}
+			cellsAre(t, sampler, run(e, sink).Cells, rep.Cells)
+			if e.inputs != inputs {
+				t.Errorf("%s: %d inputs, want %d", sampler, e.inputs, inputs)
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: other chunks", sampler)
+		}
+	}
+	given := batch.Points{{1, 2}, {3, 4}, {-1, 0.5}}
+	e := &wide{wish: 5000}
+	report(t, &batch.Sweep{Model: m, Starts: given, Methods: specs(t, "newton"), Limits: batch.DefaultLimits(true), Engine: e})
+	if e.inputs != 3 {
+		t.Errorf("given starts: %d inputs, want 3", e.inputs)
+	}
+}
+
+// An engine that makes starts faster than they are drawn makes those that are too many to be kept, and no others.
+func TestStartsMadeWhenMany(t *testing.T) {
+	m := model(t, "square")
+	for n, made := range map[int]bool{1000: false, 1<<21 + 5: true} {
+		run := func(e program.Engine, sink func(*batch.Chunk) error) *batch.Report {
+			return report(t, &batch.Sweep{Model: m, Starts: drawn(t, m, n), Methods: specs(t, "pg"), Limits: batch.DefaultLimits(true), Engine: e, Sink: sink})
+		}
+		e := &wide{makes: true}
+		want := run(&wide{}, nil).Cells
+		cellsAre(t, fmt.Sprint(n), run(e, nil).Cells, want)
+		fastest, _ := cpu.Auto()
+		cellsAre(t, fmt.Sprintf("%d, %s", n, fastest.Name()), run(fastest, nil).Cells, want)
+		if (e.inputs == 2) != made {
+			t.Errorf("%d starts: %d inputs", n, e.inputs)
+		}
+		if run(e, func(*batch.Chunk) error { return nil }); e.inputs != 3 {
+			t.Errorf("%d starts and a sink: %d inputs, want 3: they are drawn in any case", n, e.inputs)
+		}
+	}
+}
+
+// What cannot be drawn is refused, whoever makes the starts.
+func TestStartsRefused(t *testing.T) {
+	m := model(t, "square")
+	for _, n := range []int{100, 3 << 20} {
+		sw := wideSweep(t, &wide{wish: 5000})
+		few, box := drawn(t, m, n).(*batch.Sampled), drawn(t, m, n).(*batch.Sampled)
+		few.N++
+		box.Box = [][2]float64{{0, 1}, {2, 1}}
+		for _, starts := range []*batch.Sampled{few, box} {
+			sw.Starts = starts
+			if _, err := sw.Run(context.Background()); err == nil || !strings.HasPrefix(err.Error(), "sampling: ") {
+				t.Errorf("%d starts: error %v", n, err)
+			}
+		}
 	}
 }

@@ -66,9 +66,9 @@ type Chunk struct {
 	Index   int              // of the chunk within the method
 	First   int64            // sample within the method: grid point * starts + start
 	Program *program.Program // names the columns of Batch
-	Batch   *program.Batch
-	Seconds float64 // processor time, a share of that of the engine's batch; 0 if all was loaded
-	Loaded  int     // how many of the first samples Load supplied
+	Batch   *program.Batch   // its In are the parameters and the start's coordinates
+	Seconds float64          // processor time, a share of that of the engine's batch; 0 if all was loaded
+	Loaded  int              // how many of the first samples Load supplied
 
 	Prepared any // what Sweep.Prepare made, for Sink
 }
@@ -325,12 +325,12 @@ func (sw *Sweep) method(ctx context.Context, index int, spec Spec, m *memory, pr
 	if err != nil {
 		return nil, err
 	}
-	exe, err := sw.Engine.Compile(prog)
+	d := newDealer(sw, index, prog, m)
+	exe, err := sw.Engine.Compile(d.runs)
 	if err != nil {
 		return nil, err
 	}
 	t := newTallies(sw, prog, spec)
-	d := newDealer(sw, index, prog, m)
 	inOrder := newSequence()
 	err = each(ctx, sw.threads(), d.most(), func(ctx context.Context, _ int) error {
 		s := d.next()
@@ -342,9 +342,7 @@ func (sw *Sweep) method(ctx context.Context, index int, spec Spec, m *memory, pr
 			return err
 		}
 		if sw.Prepare != nil {
-			// A span of one chunk has a thread of its own anyway.
-			threads := min(len(s.chunks), runtime.GOMAXPROCS(0))
-			if err := each(ctx, threads, len(s.chunks), func(_ context.Context, i int) error { return sw.Prepare(s.chunks[i]) }); err != nil {
+			if err := s.each(ctx, 0, len(s.chunks), func(_ int, c *Chunk) error { return sw.Prepare(c) }); err != nil {
 				return err
 			}
 		}
@@ -359,10 +357,11 @@ func (sw *Sweep) method(ctx context.Context, index int, spec Spec, m *memory, pr
 			}
 			inOrder.pass()
 		}
-		for _, c := range s.chunks {
+		// What has been delivered is counted, even if the sweep is to end now.
+		return s.each(context.WithoutCancel(ctx), 0, len(s.chunks), func(_ int, c *Chunk) error {
 			progress.add(int64(c.Batch.N), t.add(c), int64(c.Loaded))
-		}
-		return nil
+			return nil
+		})
 	})
 	if sw.Own != nil {
 		return nil, err
@@ -402,30 +401,39 @@ func (sw *Sweep) owned() int64 {
 
 // fill writes the inputs of the samples from first on: grid point by grid point, all starts of each.
 func (sw *Sweep) fill(first int64, b *program.Batch) error {
+	np := len(sw.Model.Problem().Params)
+	return sw.inputs(first, b.N, b.In[:np], b.In[np:], nil)
+}
+
+// inputs writes n numbers to each column: the parameters of the samples from first on, the coordinates of their starts
+// and the indices of these. X has no columns, and index is nil, where they are not wanted.
+func (sw *Sweep) inputs(first int64, n int, params, x [][]float64, index []float64) error {
 	starts := sw.Starts.Len()
-	np := len(b.In) - sw.Model.Problem().N()
-	for at := 0; at < b.N; {
+	for at := 0; at < n; {
 		point := int((first + int64(at)) / int64(starts))
 		start := int((first + int64(at)) % int64(starts))
-		k := min(b.N-at, starts-start)
+		k := min(n-at, starts-start)
 		for i, v := range sw.params(point) {
-			col := b.In[i][at : at+k]
+			col := params[i][at : at+k]
 			for j := range col {
 				col[j] = v
 			}
 		}
-		out := make([][]float64, len(b.In)-np)
-		for i := range out {
-			out[i] = b.In[np+i][at : at+k]
+		if len(x) > 0 {
+			if err := sw.starts.Fill(start, cut(x, at, k)); err != nil {
+				return err
+			}
 		}
-		if err := sw.starts.Fill(start, out); err != nil {
-			return err
+		if index != nil {
+			for j := range k {
+				index[at+j] = float64(start + j)
+			}
 		}
 		at += k
 	}
 	if sw.DType == program.F32 { // so that what is reported is what is run
-		for _, col := range b.In {
-			for i, x := range col[:b.N] {
+		for _, col := range slices.Concat(params, x) {
+			for i, x := range col[:n] {
 				col[i] = float64(float32(x))
 			}
 		}
@@ -437,19 +445,20 @@ func (sw *Sweep) fill(first int64, b *program.Batch) error {
 // again for each grid point and method.
 const keptStarts = 1 << 22
 
-// draw sets sw.starts: sw.Starts, drawn once and kept where they are few.
+// draw sets sw.starts: sw.Starts, drawn once and kept where they are few. What Fill refuses it refuses before anything runs, for
+// it need not be asked again where programs make the starts.
 func (sw *Sweep) draw() error {
-	n, dims := sw.Starts.Len(), sw.Model.Problem().N()
+	first, n, dims := 0, sw.Starts.Len(), sw.Model.Problem().N()
+	t := make(startTable, dims)
+	sw.starts = t
 	if n > keptStarts/dims {
 		sw.starts = sw.Starts
-		return nil
+		first, n = n-1, 1
 	}
-	t := make(startTable, dims)
 	for i := range t {
 		t[i] = make([]float64, n)
 	}
-	sw.starts = t
-	return sw.Starts.Fill(0, t)
+	return sw.Starts.Fill(first, t)
 }
 
 // startTable is starts by coordinate: [coordinate][start].

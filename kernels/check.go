@@ -1,16 +1,40 @@
+//go:build cgo && linux && (amd64 || arm64) && !nocuda
+
 package kernels
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 
 	"invar/program"
 )
 
-// Check runs every operation, on numbers of each type, on the values at which arithmetic changes its ways and compares the bits with what
-// program.Func.Eval gives. It takes milliseconds, and says of this GPU with this driver what no test elsewhere can.
+// Check runs every operation, on numbers of each type, on the values at which arithmetic changes its ways, on each device, and
+// compares the bits with what program.Func.Eval gives. It takes milliseconds, and says of these GPUs with this driver what no test elsewhere can.
+// A device that computes wrongly is an error, one that fails only if all do.
 func (e *Engine) Check() error {
+	failed := map[*device]error{}
+	var last error
+	for i, d := range e.devices {
+		one := &Engine{devices: e.devices[i : i+1], shared: e.shared}
+		if err := one.check(); errors.Is(err, program.ErrDevice) {
+			failed[d], last = err, err
+		} else if err != nil {
+			return err
+		}
+	}
+	if len(failed) == len(e.devices) {
+		return last
+	}
+	for d, err := range failed {
+		e.tell(d, err)
+	}
+	return nil
+}
+
+func (e *Engine) check() error {
 	p, f := everyOperation()
 	exe, err := e.Compile(p)
 	if err != nil {

@@ -307,5 +307,23 @@ func samplePrograms(t *testing.T) (programs []*program.Program, batches []*progr
 	add(p, p.NewBatch(2))
 	p, _ = everyOperation()
 	add(p, everyValue(p, 3))
+	for range 2 { // traced and not
+		p = countingUp()
+		add(p, p.NewBatch(5))
+	}
 	return programs, batches
+}
+
+// countingUp is a program whose count is negative where all of its 64 bits matter.
+func countingUp() *program.Program {
+	set, step := program.NewBuilder("setup"), program.NewBuilder("step")
+	p := &program.Program{Name: "counting up", Status: 0, Iteration: 1, Results: []int{0, 1, 2},
+		Slots: []program.Slot{{Name: "status", Type: program.I64}, {Name: "iteration", Type: program.I64}, {Name: "bits", Type: program.I64}}}
+	p.Setup = set.Finish(set.I(0), set.I(-3), set.I(0))
+	step.Input("status", program.I64)
+	count := step.Input("iteration", program.I64)
+	next := step.IAdd(count, step.I(1))
+	bits := step.IXor(step.Input("bits", program.I64), step.Shr(count, step.I(40)))
+	p.Step = step.Finish(step.Select(step.ILt(next, step.I(5)), step.I(0), step.I(1)), next, bits)
+	return p
 }

@@ -514,6 +514,7 @@ func (l *runLog) count(c *batch.Chunk) {
 
 func (r *Run) finishRun(l *runLog, rep *batch.Report, labels []string, interrupted bool) error {
 	e := &l.Runs[len(l.Runs)-1]
+	e.Engine = r.sweep.Engine.Name() // which may have changed
 	e.Interrupted = interrupted
 	e.Seconds = time.Since(r.started).Seconds()
 	for i, s := range e.byMethod {

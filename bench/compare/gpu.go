@@ -127,7 +127,7 @@ func (c *config) writeGPU(r *results, limits map[string]limit) error {
 	for _, m := range r.missing {
 		p("**Missing: %s**\n", m)
 	}
-	d := c.device.Device()
+	d := c.device.Devices()[0]
 	p("| | |\n|---|---|")
 	p("| GPU | %s, compute capability %d.%d, %d MiB |", d.Name, d.Major, d.Minor, d.Memory>>20)
 	p("| driver | %s |", firstLine("nvidia-smi", "--query-gpu=driver_version,clocks.max.sm,power.limit", "--format=csv,noheader"))

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"runtime"
 	"strings"
 
 	"invar/batch"
@@ -148,7 +149,8 @@ func memoryAtMost(sw *batch.Sweep, columns int) float64 {
 	batches, most := sw.InFlight(columns)
 	starts, points := float64(sw.Starts.Len()), float64(sw.Grid.Len())
 	onTheWay := float64(batches * most * 8 * columns)
-	open := math.Min(points, float64(batches)*math.Ceil(1+batch.ChunkSize/starts)) * (2*8*starts + 8*float64(sw.Limits.Iterations+1))
+	counted := float64(batches * min(most/batch.ChunkSize, runtime.GOMAXPROCS(0))) // chunks at a time
+	open := math.Min(points, counted*math.Ceil(1+batch.ChunkSize/starts)) * (2*8*starts + 8*float64(sw.Limits.Iterations+1))
 	cells := float64(len(sw.Methods)) * points * (800 + 8*float64(len(sw.Model.Problem().Params)))
 	given := 0.0
 	if pts, ok := sw.Starts.(batch.Points); ok {

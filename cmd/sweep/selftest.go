@@ -45,7 +45,7 @@ Exit code 0: all that was run agrees. 1: something differs. 2: there is no such 
 			if device == autoDevice {
 				return usagef("--device auto: selftest tests one device: cpu, cuda, cuda:1, ... are allowed")
 			}
-			if _, err := setEngine(&sw, autoEngine, device); err != nil {
+			if _, err := setEngine(&sw, autoEngine, device, newBar(stderr, quiet).say); err != nil {
 				return usage(err)
 			}
 			if _, ok := sw.Engine.(cpu.Portable); ok {
@@ -274,13 +274,15 @@ func outcome(ctx context.Context, e program.Engine, prog *program.Program, in []
 	return b, exe.Run(ctx, b)
 }
 
-// describe names an engine, and the GPU where it is one.
+// describe names an engine, and its GPUs where it has some.
 func describe(e program.Engine) string {
-	if g, ok := e.(interface{ Device() kernels.Device }); ok {
-		d := g.Device()
-		return fmt.Sprintf("%s: %s, compute capability %d.%d", e.Name(), d.Name, d.Major, d.Minor)
+	name := e.Name()
+	if g, ok := e.(interface{ Devices() []kernels.Device }); ok {
+		for i, d := range g.Devices() {
+			name += fmt.Sprintf("%c %s, compute capability %d.%d", ":;"[min(i, 1)], d.Name, d.Major, d.Minor)
+		}
 	}
-	return e.Name()
+	return name
 }
 
 func sameBits(a, b float64) bool {

@@ -176,6 +176,16 @@ func Func(name string, float program.Type) *program.Func {
 	return nil
 }
 
+// Scalar is the function with the given name for use outside of programs, with the bits that it has inside them on every
+// machine; package math differs from machine to machine. A call takes microseconds. It panics if there is no such function.
+func Scalar(name string) func(x ...float64) float64 {
+	f := Func(name, program.F64)
+	if f == nil {
+		panic("elementary: no function " + name)
+	}
+	return func(x ...float64) float64 { return f.EvalF64(x...)[0] }
+}
+
 // Operations counts what a function costs: its instructions outside of guards
 // that compute something. Inputs, constants and bit casts are free, and so is
 // a negation, which an engine folds into the fma that uses it.

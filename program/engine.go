@@ -22,6 +22,19 @@ func BatchSize(e Engine) int {
 	return 0
 }
 
+// Maker is an Engine that makes random numbers inside a program faster than Go makes them outside.
+type Maker interface {
+	Engine
+	MakesStarts() bool
+}
+
+// MakesStarts reports whether programs for e had better make starts by themselves, where Go would have to draw them for it. An
+// engine with a BatchSize wants that in any case, for the sake of what need not be brought to it.
+func MakesStarts(e Engine) bool {
+	m, ok := e.(Maker)
+	return ok && m.MakesStarts()
+}
+
 // ErrDevice says that what an engine runs on has failed: it is lost, say, or its memory is full. The program and
 // its samples are not to blame, and another engine can run them. It is what errors of engines wrap.
 var ErrDevice = errors.New("program: the device failed")
@@ -48,6 +61,8 @@ func (e *spared) Name() string {
 }
 
 func (e *spared) BatchSize() int { return BatchSize(e.first) }
+
+func (e *spared) MakesStarts() bool { return MakesStarts(e.first) }
 
 // fall goes over to the spare engine if err is the device's.
 func (e *spared) fall(err error) bool {
