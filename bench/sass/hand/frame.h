@@ -50,14 +50,13 @@ struct row {
   DEVICE void put(double x) { *at = x; at += n; }
 };
 
-/* What Invar calls a sample's end with results x0, x1, loss, gradient norm, distance, iterations, evaluations,
-   fallbacks, status. */
+/* The nine results, in Invar's order; d2 is the square of the distance to the minimum. */
 DEVICE void results(row r, double x0, double x1, double loss, double g0, double g1, double d2, int iterations, int evaluations, int fallbacks, int status) {
   r.put(x0), r.put(x1), r.put(loss), r.put(sqrt(fma_(g0, g0, g1 * g1))), r.put(sqrt(d2));
   r.put(iterations), r.put(evaluations), r.put(fallbacks), r.put(status);
 }
 
-/* The state of S is 8-byte words, so that it can be saved. */
+/* Makes s the next sample's state; false if there is none. */
 template <class S> DEVICE bool take(S &s, uint64_t &sample, const double *in, uint64_t n, uint64_t *control) {
   sample = increment(control);
   if (sample >= n) return false;
@@ -66,6 +65,8 @@ template <class S> DEVICE bool take(S &s, uint64_t &sample, const double *in, ui
   return true;
 }
 
+/* S is a sample's state, of 8-byte words so that it can be saved; its step makes the next state and returns true, or writes
+   the results and returns false. */
 template <class S> DEVICE void run(const double *in, double *out, uint64_t n, uint64_t *control, uint64_t *saved, uint64_t budget) {
   enum { WORDS = sizeof(S) / 8 };
   S s;
