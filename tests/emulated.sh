@@ -49,8 +49,9 @@ on_arm64() {
   same "$tmp/$name" "$tmp/$name-arm64"
 }
 
-# A fine grid; every problem with every method that can run on it; every sampler.
+# A fine grid; numbers of float32; every problem with every method that can run on it; every sampler.
 on_arm64 grid --alpha 0.01:100:200 --starts 1 --method gd
+on_arm64 float32 --problem exponential --alpha 0.02:70:5 --starts 20 --dtype float32
 methods=$("$sweep" methods | awk '/^[a-z]/ && $1 != "sweep" {print $1}' | paste -sd,)
 samplers=(uniform halton lhs grid) count=0
 for file in "$problems"/*.toml; do
