@@ -6,9 +6,11 @@
 # make test-python  reads result folders with pandas and DuckDB (Python 3.11 or newer)
 # make test-report  opens report.html in headless Chromium (node and npm)
 # make test-ptxas   NVIDIA's assembler takes every GPU kernel (Python)
+# make test-sass    what a GPU executes is at most 1.1 times the same written by hand (Python, g++)
 # make test-cuda    the CUDA build, on a stand-in for the driver (gcc, g++)
 # make bench        bench/RESULTS.md: Invar next to others; bench-quick: the same, small
 # make build-cuda   bin/sweep-cuda, for machines with an NVIDIA GPU
+# make bench-sass   bench/SASS.md: instructions of the GPU kernels and what limits follow; needs no GPU
 # make bench-gpu    bench/GPU.md: samples a second on this machine's GPU, next to its processor and to JAX
 # make docs         rewrites the parts of docs/ that tables in the code determine; also
 #                   docs-images, docs-gpu, accuracy
@@ -86,7 +88,7 @@ clean:
 	rm -rf bin
 
 # ---- GPUs (docs/gpu.md). Needs a C compiler; neither a GPU, a driver nor a CUDA toolkit.
-.PHONY: build-cuda test-cuda test-ptxas docs-gpu bench-gpu
+.PHONY: build-cuda test-cuda test-ptxas test-sass docs-gpu bench-gpu bench-sass
 CUDA = CGO_ENABLED=1 CGO_CFLAGS="-O2 -I$(CURDIR)/kernels/driver/include" CGO_LDFLAGS="-L$(CURDIR)/kernels/driver/link"
 
 build-cuda:
@@ -106,6 +108,13 @@ test-cuda: build-cuda
 
 test-ptxas:
 	kernels/ptx/ptxas.sh
+
+# What a GPU executes, next to the same programs by hand: bench/SASS.md, and whether it is as it says.
+bench-sass:
+	GO='$(GO)' bench/sass/run.sh
+
+test-sass:
+	GO='$(GO)' bench/sass/run.sh -check
 
 # The table of docs/gpu.md: what each kernel takes.
 docs-gpu:

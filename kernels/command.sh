@@ -47,24 +47,28 @@ run version 0 "${with[@]}" -- version
 grep -q "cuda .*Works" "$tmp/version.out" || fail "sweep version does not list the GPU"
 
 run selftest 0 "${with[@]}" -- selftest --time-limit 2s
-grep -q "^programs *the same bits: [1-9]" "$tmp/selftest.out" || fail "sweep selftest does not say what passed"
+grep -q "^programs *the same bits: [1-9].* in float64 and float32," "$tmp/selftest.out" || fail "sweep selftest does not say what passed"
 run selftest-no-device 2 "${with[@]}" CUDASTANDIN=nodevice -- selftest
 says selftest-no-device CUDA_ERROR_NO_DEVICE
 
-# The same samples, to the byte, on the CPU and in every order of the threads.
-run cpu 0 A=1 -- --device cpu "${args[@]}" --out "$tmp/cpu"
-for order in forward backward shuffle; do
-  run "$order" 0 "${with[@]}" CUDASTANDIN=order=$order,report -- --device cuda "${args[@]}" --out "$tmp/$order"
-  says "$order" "<<<"
-  for f in samples.parquet paths.parquet; do
-    cmp "$tmp/cpu/$f" "$tmp/$order/$f" || fail "$order: $f differs from the CPU's"
+# The same samples, to the byte, on the CPU and in every order of the threads, in both types of numbers.
+for dtype in float64 float32; do
+  run "cpu-$dtype" 0 A=1 -- --device cpu --dtype "$dtype" "${args[@]}" --out "$tmp/cpu-$dtype"
+  for order in forward backward shuffle; do
+    name=$order-$dtype
+    run "$name" 0 "${with[@]}" CUDASTANDIN=order=$order,report -- --device cuda --dtype "$dtype" "${args[@]}" --out "$tmp/$name"
+    says "$name" "<<<"
+    for f in samples.parquet paths.parquet; do
+      cmp "$tmp/cpu-$dtype/$f" "$tmp/$name/$f" || fail "$name: $f differs from the CPU's"
+    done
   done
 done
+! cmp -s "$tmp/cpu-float64/samples.parquet" "$tmp/cpu-float32/samples.parquet" || fail "float32 is float64"
 # So they are on two GPUs, of which one goes away or has no memory, and on the second alone.
 gpus() { # NAME SETTINGS DEVICE WORDS
   run "$1" 0 "${with[@]}" CUDASTANDIN="$2,report" -- --device "$3" "${args[@]}" --quiet=false --out "$tmp/$1"
   says "$1" "$4"
-  cmp "$tmp/cpu/samples.parquet" "$tmp/$1/samples.parquet" || fail "$1: samples.parquet differs from the CPU's"
+  cmp "$tmp/cpu-float64/samples.parquet" "$tmp/$1/samples.parquet" || fail "$1: samples.parquet differs from the CPU's"
 }
 gpus two devices=2,order=shuffle cuda "device 1: invar<<<"
 gpus one-lost devices=2,lost=150@1 cuda "on the other GPUs from here: cuda:1: "
@@ -79,7 +83,7 @@ says large "a copy beside a launch"
 for k in 1 20 60 100 150 200 250 300 350 400 500; do
   run "auto-$k" 0 "${with[@]}" CUDASTANDIN="lost=$k" -- --device auto "${args[@]}" --quiet=false --out "$tmp/auto-$k"
   [ "$(grep -c "on the CPU" "$tmp/auto-$k.err")" -le 1 ] || fail "lost at call $k: said more than once"
-  cmp "$tmp/cpu/samples.parquet" "$tmp/auto-$k/samples.parquet" || fail "lost at call $k: samples.parquet differs from the CPU's"
+  cmp "$tmp/cpu-float64/samples.parquet" "$tmp/auto-$k/samples.parquet" || fail "lost at call $k: samples.parquet differs from the CPU's"
 done
 says auto-200 "on the CPU from here, because of the GPU: cuda:0: "
 grep -q '"engine": "cuda:0, then ' "$tmp/auto-200/run.json" || fail "run.json does not name both engines"
@@ -88,7 +92,7 @@ says kept "what is finished is kept, go on with: sweep --resume"
 [ "$(wc -l <"$tmp/kept.err")" = 1 ] || fail "a lost GPU: more than one line"
 [ "$(stat -c %s "$tmp/kept/partial/chunks.bin")" -gt 48 ] || fail "a lost GPU: nothing is kept"
 run resumed 0 A=1 -- --resume "$tmp/kept" --device cpu --quiet
-cmp "$tmp/cpu/samples.parquet" "$tmp/kept/samples.parquet" || fail "resumed on the CPU: samples.parquet differs"
+cmp "$tmp/cpu-float64/samples.parquet" "$tmp/kept/samples.parquet" || fail "resumed on the CPU: samples.parquet differs"
 
 run auto 0 "${with[@]}" CUDASTANDIN=report -- --device auto "${args[@]}"
 says auto "<<<"

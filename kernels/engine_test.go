@@ -75,7 +75,7 @@ func TestEngine(t *testing.T) {
 		t.Run(settings, func(t *testing.T) {
 			standin(t, settings)
 			e := open(t)
-			progtest.Engine(t, e, 150)
+			progtest.Engine(t, e, 150, program.F64, program.F32)
 		})
 	}
 }
@@ -84,9 +84,9 @@ func TestEngine(t *testing.T) {
 func TestSmallLaunches(t *testing.T) {
 	e := open(t)
 	e.budget = 1
-	progtest.Engine(t, e, 60)
+	progtest.Engine(t, e, 60, program.F64, program.F32)
 	e.budget, e.memory = 0, 64<<10
-	progtest.Engine(t, e, 60)
+	progtest.Engine(t, e, 60, program.F64, program.F32)
 }
 
 // A batch that does not fit the GPU's memory is run in pieces. What they need is allocated once, and so is a kernel that is
@@ -175,7 +175,7 @@ func TestSeveralDevices(t *testing.T) {
 	}
 }
 
-// Every built-in problem x method gives the bits that the CPU gives.
+// Every built-in problem x method gives the bits that the CPU gives, in either type.
 func TestBuiltins(t *testing.T) {
 	e := open(t)
 	r := rand.New(rand.NewPCG(7, 8))
@@ -196,11 +196,16 @@ func TestBuiltins(t *testing.T) {
 			pairs++
 			limits := batch.DefaultLimits(len(p.Minima) > 0)
 			limits.Iterations = 25
-			prog, err := batch.Compile(m, batch.Spec{Method: method}, batch.Options{Limits: limits})
-			if err != nil {
-				t.Fatal(err)
+			for _, dtype := range []program.Type{program.F64, program.F32} {
+				prog, err := batch.Compile(m, batch.Spec{Method: method}, batch.Options{Limits: limits, DType: dtype})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if prog.Has(program.F32) != (dtype == program.F32) {
+					t.Fatalf("%s is not in %s", prog.Name, dtype)
+				}
+				same(t, e, prog, starts(r, p, prog, 40), pairs%7 == 0)
 			}
-			same(t, e, prog, starts(r, p, prog, 40), pairs%7 == 0)
 		}
 	}
 	if pairs < 100 {

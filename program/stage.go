@@ -13,7 +13,7 @@ type Stages struct {
 	Kept   []int // slots: first those that stay as Setup makes them, then those that move
 	Fixed  int   // how many of Kept stay
 	Setup  *Func // the program's inputs -> the slots in Kept, then Status if Ended
-	Step   *Func // Kept -> the next values of the moving ones, then a Bool: the sample goes on after this step
+	Step   *Func // Kept -> the next values of the moving ones, then a Bool: the sample goes on after this step; else the others mean nothing
 	Final  *Func // Kept, before the step that ends the sample -> the Results
 	Ended  bool  // Setup may end a sample: its results are then what Setup makes of all slots
 	Report []Type
@@ -40,7 +40,21 @@ func (p *Program) Stage() *Stages {
 	}
 	results := make([]Value, len(p.Results))
 	var once []Value
+	groups := p.recalls(moving)
+	recalled := map[int]bool{}
+	for _, g := range groups {
+		once = append(once, g.needs(p, moving)...)
+		for _, r := range g.slots {
+			recalled[r] = true
+		}
+		for _, i := range g.fixed {
+			kept[i] = true
+		}
+	}
 	for i, r := range p.Results {
+		if recalled[r] {
+			continue
+		}
 		if k, ok := moving[r]; ok {
 			results[i] = p.Step.Out[k]
 			once = append(once, results[i])
@@ -106,30 +120,40 @@ func (p *Program) Stage() *Stages {
 			s.Fixed = len(s.Kept)
 		}
 	}
-	s.Step = p.part("step", s.Kept, constant, same, func(b *Builder, _ []Value, step func([]Value) []Value) []Value {
+	// The next values count only where the status stays zero.
+	s.Step = p.part("step", s.Kept, constant, same, p.Step.Out[moving[p.Status]], func(b *Builder, slots []Value, step func(slots, out []Value) []Value) []Value {
 		var out []Value
 		for _, i := range s.Kept[s.Fixed:] {
 			out = append(out, p.Step.Out[moving[i]])
 		}
-		out = step(append(out, p.Step.Out[moving[p.Status]]))
+		out = step(slots, append(out, p.Step.Out[moving[p.Status]]))
 		out[len(out)-1] = chained(b, isZero(b, out[len(out)-1]))
 		return out
 	})
-	s.Final = p.part("final", s.Kept, constant, same, func(b *Builder, slots []Value, step func([]Value) []Value) []Value {
-		out := append([]Value(nil), results...)
+	s.Final = p.part("final", s.Kept, constant, same, NoValue, func(b *Builder, slots []Value, step func(slots, out []Value) []Value) []Value {
+		value := map[int]Value{} // of the slots that are results
 		var ask []Value
 		for i, r := range p.Results {
-			if _, ok := moving[r]; ok {
-				ask = append(ask, out[i])
+			if _, ok := moving[r]; !ok {
+				value[r] = slots[r]
+			} else if !recalled[r] {
+				ask = append(ask, results[i])
 			}
 		}
-		got := step(ask)
-		for i, r := range p.Results {
-			if _, ok := moving[r]; ok {
-				out[i], got = got[0], got[1:]
-			} else {
-				out[i] = slots[r]
+		got := step(slots, ask)
+		for _, r := range p.Results {
+			if _, ok := moving[r]; ok && !recalled[r] {
+				value[r], got = got[0], got[1:]
 			}
+		}
+		for _, g := range groups {
+			for i, v := range g.write(b, p, moving, slots, step) {
+				value[g.slots[i]] = v
+			}
+		}
+		out := make([]Value, len(p.Results))
+		for i, r := range p.Results {
+			out[i] = value[r]
 		}
 		return out
 	})
@@ -184,8 +208,9 @@ func (p *Program) counters(kept []bool, moving map[int]int) map[int]counter {
 }
 
 // part writes a function of the slots in kept: write gets the value of every
-// slot (zero for those that are neither kept nor constant, which nothing asks for) and what copies values of Step.
-func (p *Program) part(name string, kept []int, constant map[int]Instr, same map[int]counter, write func(b *Builder, slots []Value, step func([]Value) []Value) []Value) *Func {
+// slot (zero for those that are neither kept nor constant, which nothing asks for) and what copies values of Step. The value
+// zero of Step is known to be zero; it may be NoValue.
+func (p *Program) part(name string, kept []int, constant map[int]Instr, same map[int]counter, zero Value, write func(b *Builder, slots []Value, step func(slots, out []Value) []Value) []Value) *Func {
 	b := NewBuilder(name)
 	slots := make([]Value, len(p.Slots))
 	is := make([]bool, len(p.Slots))
@@ -200,7 +225,7 @@ func (p *Program) part(name string, kept []int, constant map[int]Instr, same map
 			slots[i] = b.konst(s.Type, constant[i].Imm)
 		}
 	}
-	f := b.Finish(write(b, slots, func(out []Value) []Value {
+	f := b.Finish(write(b, slots, func(slots, out []Value) []Value {
 		g := *p.Step
 		g.Out = out
 		c := copier{b: b, f: &g, live: liveness(&g, make([]bool, len(g.Instrs)))}
@@ -209,7 +234,11 @@ func (p *Program) part(name string, kept []int, constant map[int]Instr, same map
 				return NoValue, false
 			}
 			for k, v := range args {
-				if zero, ok := b.constant(v); ok && zero == 0 && b.f.Instrs[args[1-k]].Op == OpSelect {
+				switch x, ok := b.constant(v); {
+				case !ok || x != 0:
+				case in.Arg(1-k) == zero:
+					return b.B(true), true
+				case b.f.Instrs[args[1-k]].Op == OpSelect:
 					return chained(b, isZero(b, args[1-k])), true
 				}
 			}

@@ -39,7 +39,7 @@ func engines() []engine {
 			make: func(*graph.Model) program.Engine { return cpu.Portable{Threads: 1} }},
 		{name: "gorgonia", doc: "Gorgonia's tape machine: slow, an independent check", split: true,
 			make: func(m *graph.Model) program.Engine { return graph.NewTapeEngine(m, tapeBatch) }},
-		{name: "cuda", doc: "an NVIDIA GPU (see --device)", gpu: true},
+		{name: "cuda", doc: "an NVIDIA GPU (see --device)", gpu: true, float32: true},
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,8 +28,9 @@ func newSelftest(stdout, stderr io.Writer) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "selftest",
 		Short: "Hold this machine's GPU to the bits of the CPU",
-		Long: `Run each operation, each built-in problem with each method, and a program with many samples on the GPU, and compare
-every result with the portable engine's, bit for bit (all NaNs counting as one value). With --device cpu it is the CPU's vector code that is held to them.
+		Long: `Run each operation, each built-in problem with each method, and a program with many samples on the GPU, in float64 and in float32, and
+compare every result with the portable engine's, bit for bit (all NaNs counting as one value). With --device cpu it is the CPU's vector
+code that is held to them, in the types of numbers that it knows.
 
 Exit code 0: all that was run agrees. 1: something differs. 2: there is no such device.`,
 		Example: `  sweep selftest
@@ -49,7 +51,10 @@ Exit code 0: all that was run agrees. 1: something differs. 2: there is no such 
 			if _, ok := sw.Engine.(cpu.Portable); ok {
 				return usagef("--device cpu: only the portable engine works here, which the others are compared with")
 			}
-			t := selftest{engine: sw.Engine, out: stdout, notes: stderr, quiet: quiet, limit: limit}
+			t := selftest{engine: sw.Engine, out: stdout, notes: stderr, quiet: quiet, limit: limit, dtypes: []program.Type{program.F64}}
+			if sw.DType = program.F32; device != "cpu" || runs("native", &sw) {
+				t.dtypes = append(t.dtypes, sw.DType)
+			}
 			return t.run(cmd.Context())
 		},
 	}
@@ -69,26 +74,30 @@ type selftest struct {
 	notes  io.Writer
 	quiet  bool
 	limit  time.Duration
+	dtypes []program.Type // that the engine knows
 }
 
 // Sizes of the self-test.
 const (
 	selftestSamples    = 300     // of each problem x method
-	selftestMany       = 300_000 // of one program: threads and lanes take a sample after the other
+	selftestMany       = 300_000 // of one program in each type: threads and lanes take a sample after the other
 	selftestIterations = 25
 	selftestRows       = 8 // traced of every seventh program
 )
 
-// pair is a problem with a method that can serve it.
+// pair is a problem with a method that can serve it, in one type of numbers.
 type pair struct {
 	model *graph.Model
 	spec  batch.Spec
+	dtype program.Type
 }
 
-func (p pair) String() string { return p.model.Problem().Name + " x " + p.spec.Method.Name }
+func (p pair) String() string {
+	return p.model.Problem().Name + " x " + p.spec.Method.Name + " x " + batch.DTypeName(p.dtype)
+}
 
-// builtinPairs lists every built-in problem with every method, mixed, so that any part of the list is a fair choice.
-func builtinPairs() ([]pair, error) {
+// builtinPairs lists every built-in problem with every method in each type, mixed, so that any part of the list is a fair choice.
+func builtinPairs(dtypes []program.Type) ([]pair, error) {
 	var all []pair
 	for _, name := range problem.Builtins() {
 		p, err := problem.Builtin(name)
@@ -100,8 +109,11 @@ func builtinPairs() ([]pair, error) {
 			return nil, err
 		}
 		for _, method := range batch.Methods() {
-			if method.Supports(p) == nil {
-				all = append(all, pair{m, batch.Spec{Method: method}})
+			if method.Supports(p) != nil {
+				continue
+			}
+			for _, dtype := range dtypes {
+				all = append(all, pair{m, batch.Spec{Method: method}, dtype})
 			}
 		}
 	}
@@ -119,7 +131,7 @@ func (t *selftest) run(ctx context.Context) error {
 		}
 		fmt.Fprintln(t.out, "operations  the same bits: every operation on all pairs of special values")
 	}
-	pairs, err := builtinPairs()
+	pairs, err := builtinPairs(t.dtypes)
 	if err != nil {
 		return err
 	}
@@ -131,7 +143,11 @@ func (t *selftest) run(ctx context.Context) error {
 	if done < len(pairs) {
 		of = fmt.Sprintf(" of %d (the time limit was reached)", len(pairs))
 	}
-	fmt.Fprintf(t.out, "programs    the same bits: %d%s built-in problem x method programs, %d samples each\n", done, of, selftestSamples)
+	var types []string
+	for _, d := range t.dtypes {
+		types = append(types, batch.DTypeName(d))
+	}
+	fmt.Fprintf(t.out, "programs    the same bits: %d%s built-in problem x method programs in %s, %d samples each\n", done, of, strings.Join(types, " and "), selftestSamples)
 	for _, p := range pairs {
 		if p.model.Problem().Name == "rosenbrock" && p.spec.Method.Name == "newton" {
 			if err := p.compare(ctx, t.engine, selftestMany, 0, 3); err != nil {
@@ -182,7 +198,7 @@ func (t *selftest) pairs(ctx context.Context, pairs []pair, begin time.Time) (in
 func (p pair) compare(ctx context.Context, e program.Engine, n, rows int, seed uint64) error {
 	limits := batch.DefaultLimits(len(p.model.Problem().Minima) > 0)
 	limits.Iterations = selftestIterations
-	prog, err := batch.Compile(p.model, p.spec, batch.Options{Limits: limits})
+	prog, err := batch.Compile(p.model, p.spec, batch.Options{Limits: limits, DType: p.dtype})
 	if err != nil {
 		return err
 	}

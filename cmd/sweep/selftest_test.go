@@ -35,14 +35,15 @@ func (x wrongExecutable) Run(ctx context.Context, b *program.Batch) error {
 
 // The self-test passes a right engine, and names the first difference of one that is wrong in one bit of one sample.
 func TestSelftest(t *testing.T) {
+	dtypes := []program.Type{program.F64, program.F32}
 	run := func(spoil func(*program.Batch)) error {
 		s := selftest{engine: wrong{cpu.Portable{}, spoil}, notes: &strings.Builder{}, limit: time.Minute}
-		pairs, err := builtinPairs()
+		pairs, err := builtinPairs(dtypes)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(pairs) < 100 {
-			t.Fatalf("%d pairs of problem and method, want 100 or more", len(pairs))
+		if len(pairs) < 200 {
+			t.Fatalf("%d pairs of problem and method in either type, want 200 or more", len(pairs))
 		}
 		_, err = s.pairs(t.Context(), pairs[:15], time.Now())
 		return err
@@ -74,7 +75,7 @@ func TestSelftest(t *testing.T) {
 // When the time is over it says how far it came.
 func TestSelftestTimeLimit(t *testing.T) {
 	var out strings.Builder
-	s := selftest{engine: cpu.Portable{}, out: &out, notes: &strings.Builder{}, limit: time.Nanosecond}
+	s := selftest{engine: cpu.Portable{}, out: &out, notes: &strings.Builder{}, limit: time.Nanosecond, dtypes: []program.Type{program.F64}}
 	if err := s.run(t.Context()); err != nil {
 		t.Fatal(err)
 	}

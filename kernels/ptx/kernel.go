@@ -70,12 +70,9 @@ func Compile(p *program.Program, trace []int) (*Kernel, error) {
 	if err := p.Validate(); err != nil {
 		return nil, err
 	}
-	if p.Has(program.F32) {
-		return nil, fmt.Errorf("ptx: %s: GPU code knows float64 only; the portable engine runs float32", p.Name)
-	}
 	for _, s := range trace {
 		if s < 0 || s >= len(p.Slots) || p.Slots[s].Type == program.Bool {
-			return nil, fmt.Errorf("ptx: %s: a trace of slot %d, want an F64 or I64 slot below %d", p.Name, s, len(p.Slots))
+			return nil, fmt.Errorf("ptx: %s: a trace of slot %d, want a slot of a number below %d", p.Name, s, len(p.Slots))
 		}
 	}
 	k := &kernel{p: p, traced: trace, params: Params}
@@ -159,27 +156,41 @@ func (k *kernel) run() error {
 		return err
 	}
 	k.comment("step")
-	next, err := k.call(s.Step, k.state)
+	whole, err := merged(s)
 	if err != nil {
 		return err
 	}
+	w, err := k.function(whole, k.state)
+	if err != nil {
+		return err
+	}
+	steps := len(s.Step.Out)
+	next := w.values(whole.Out[:steps])
 	on, taken := k.label("on"), k.label("taken")
-	k.line("@%s bra %s;", next[len(next)-1], on)
-	k.comment("the sample ends with this step: its results, from the state before it")
-	res, err := k.call(s.Final, k.state)
-	if err != nil {
-		return err
-	}
-	k.results(res, s.Report)
+	k.line("@%s bra %s;", next[steps-1], on)
+	k.comment("the sample ends with this step: its results")
+	k.results(w.values(whole.Out[steps:]), s.Report)
 	if err := refill(); err != nil {
 		return err
 	}
 	k.line("bra %s;", taken)
 	k.line("%s:", on)
-	k.set(s.Fixed, next[:len(next)-1])
+	k.set(s.Fixed, next[:steps-1])
 	k.line("%s:", taken)
 	k.finish()
 	return nil
+}
+
+// merged is one function with the outputs of Step and then those of Final, so that what both compute is there once.
+func merged(s *program.Stages) (f *program.Func, err error) {
+	defer program.Catch(&err)
+	b := program.NewBuilder("step")
+	var in []program.Value
+	for _, t := range s.Step.In {
+		in = append(in, b.Input("", t))
+	}
+	out := append(b.Inline(s.Step, in...), b.Inline(s.Final, in...)...)
+	return b.Finish(out...), nil
 }
 
 // trace writes a kernel that carries all slots and records some of them.
@@ -321,10 +332,11 @@ func (k *kernel) columns(array string) (at, next string) {
 	return k.word64(array, k.sample), next
 }
 
+// load and store move a piece of state from and to the word that saves it; an f32 takes the first half of it.
 func (k *kernel) load(t program.Type, d, at string) {
 	switch t {
-	case program.F64:
-		k.line("ld.global.f64 %s, [%s];", d, at)
+	case program.F64, program.F32:
+		k.line("ld.global.%s %s, [%s];", byType[t].class, d, at)
 	case program.I64:
 		r := d
 		if isNarrow(d) {
@@ -343,8 +355,8 @@ func (k *kernel) load(t program.Type, d, at string) {
 
 func (k *kernel) store(t program.Type, at, a string) {
 	switch t {
-	case program.F64:
-		k.line("st.global.f64 [%s], %s;", at, k.inRegister(t, a))
+	case program.F64, program.F32:
+		k.line("st.global.%s [%s], %s;", byType[t].class, at, k.inRegister(t, a))
 	case program.I64:
 		k.line("st.global.u64 [%s], %s;", at, k.inRegister(t, k.wide(a)))
 	case program.Bool:
@@ -395,7 +407,11 @@ func (k *kernel) number(t program.Type, a string) string {
 		return k.inRegister(t, a)
 	}
 	d := k.register(program.F64)
-	k.line("cvt.rn.f64.s64 %s, %s;", d, k.inRegister(t, k.wide(a)))
+	if t == program.F32 {
+		k.write(rowOf(program.OpWiden, t), d, k.inRegister(t, a))
+	} else {
+		k.line("cvt.rn.f64.s64 %s, %s;", d, k.inRegister(t, k.wide(a)))
+	}
 	return d
 }
 
@@ -465,12 +481,12 @@ func (k *kernel) text() string {
 	var s strings.Builder
 	fmt.Fprintf(&s, "// %s\n.version %s\n.target %s\n.address_size 64\n\n", plain(k.p.Name), Version, Target)
 	for i, t := range k.tables {
-		fmt.Fprintf(&s, ".global .align 8 .f64 table%d[%d] = {", i, len(t))
-		for j, v := range t {
+		fmt.Fprintf(&s, ".global .align %d .%s table%d[%d] = {", byType[t.typ].size, byType[t.typ].class, i, len(t.entries))
+		for j, v := range t.entries {
 			if j > 0 {
 				s.WriteString(", ")
 			}
-			fmt.Fprintf(&s, "0d%016X", math.Float64bits(v))
+			s.WriteString(constant(t.typ, v))
 		}
 		s.WriteString("};\n")
 	}
@@ -490,8 +506,8 @@ func (k *kernel) text() string {
 		}
 	}
 	fmt.Fprintf(&s, "\t.reg .b32 %%w<%d>;\n", k.emitter.words)
-	for i, n := range k.arrays {
-		fmt.Fprintf(&s, "\t.local .align 8 .b8 array%d[%d];\n", i, 8*n)
+	for i, a := range k.arrays {
+		fmt.Fprintf(&s, "\t.local .align 8 .b8 array%d[%d];\n", i, byType[a.Type].size*a.Len)
 	}
 	s.WriteString(k.body.String())
 	s.WriteString("}\n")

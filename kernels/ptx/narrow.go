@@ -11,15 +11,6 @@ import (
 // more. Those that certainly fit 32 bits, such as the count of iterations, are kept and computed in 32. An operand that
 // is narrow is a %w register; constants are either.
 
-// narrowed holds the rows of the table for narrow operands and, but for comparisons, results.
-var narrowed = map[program.Op]string{
-	program.OpIAdd:   "add.s32 $d, $a, $b;",
-	program.OpISub:   "sub.s32 $d, $a, $b;",
-	program.OpILt:    "setp.lt.s32 $d, $a, $b;",
-	program.OpIEq:    "setp.eq.s32 $d, $a, $b;",
-	program.OpSelect: "selp.b32 $d, $b, $c, $a;",
-}
-
 func isNarrow(a string) bool { return strings.HasPrefix(a, "%w") }
 
 // wide is a 64-bit operand for a, which may be narrow.
@@ -51,9 +42,6 @@ func spans(f *program.Func, input func(i int) span) []span {
 		case in.Op == program.OpIAdd:
 			a, b := all[in.A], all[in.B]
 			s = span{a.lo + b.lo, a.hi + b.hi}
-		case in.Op == program.OpISub:
-			a, b := all[in.A], all[in.B]
-			s = span{a.lo - b.hi, a.hi - b.lo}
 		case in.Op == program.OpSelect:
 			b, c := all[in.B], all[in.C]
 			s = span{min(b.lo, c.lo), max(b.hi, c.hi)}

@@ -13,16 +13,24 @@ import (
 	"invar/program/progtest"
 )
 
-// Every operation of a program has its instruction.
+// Every operation of a program has its instruction, those on numbers for either type.
 func TestEveryOperation(t *testing.T) {
 	elsewhere := map[program.Op]bool{ // written by function.one, loop and guard
-		program.OpInput: true, program.OpConst: true, program.OpSelect: true, program.OpMerge: true, program.OpTable: true, program.OpIndex: true,
+		program.OpInput: true, program.OpConst: true, program.OpTable: true, program.OpIndex: true,
 		program.OpLoad: true, program.OpStore: true, program.OpLoop: true, program.OpPhi: true, program.OpEndLoop: true, program.OpLoopOut: true,
 		program.OpGuard: true, program.OpEndGuard: true,
 	}
 	for op := range program.NumOps {
-		if (instructions[op] == "") != elsewhere[op] {
-			t.Errorf("%s: instruction %q", op, instructions[op])
+		for _, typ := range []program.Type{program.F64, program.F32} {
+			row := rowOf(op, typ)
+			if (row == "") != elsewhere[op] || strings.Contains(row, "$t") {
+				t.Errorf("%s of %s: instruction %q", op, typ, row)
+			}
+		}
+	}
+	for typ := program.F64; typ <= program.Bool; typ++ {
+		if row := rowOf(program.OpSelect, typ); row == "" || row != rowOf(program.OpMerge, typ) {
+			t.Errorf("select of %s: instruction %q", typ, row)
 		}
 	}
 }
@@ -30,18 +38,19 @@ func TestEveryOperation(t *testing.T) {
 var (
 	label    = regexp.MustCompile(`(?m)^(\w+):$`)
 	branch   = regexp.MustCompile(`\bbra (\w+);`)
-	rounded  = regexp.MustCompile(`\b(add|sub|mul|div|sqrt|fma|mad)(\.\w+)*\.f64`)
-	register = regexp.MustCompile(`%[dlpw](\d+)\b`)
-	declared = regexp.MustCompile(`\.reg \.\w+ (%[dlpw])<(\d+)>`)
+	rounded  = regexp.MustCompile(`\b(add|sub|mul|div|sqrt|fma|mad)(\.\w+)*\.f(64|32)\b|\bcvt(\.\w+)*\.f32\.f64`)
+	register = regexp.MustCompile(`%[dflpw](\d+)\b`)
+	declared = regexp.MustCompile(`\.reg \.\w+ (%[dflpw])<(\d+)>`)
 )
 
 // What random programs become keeps the rules: rounding spelled out, nothing approximate or flushed to
 // zero, labels that are there once, no register that is not declared.
 func TestRules(t *testing.T) {
 	seen := map[string]bool{}
+	floats := [][]program.Type{{program.F64}, {program.F32}, {program.F64, program.F32}}
 	for k := range uint64(300) {
 		r := rand.New(rand.NewPCG(3, k))
-		p := progtest.Program(r, 1+r.IntN(4), 10+r.IntN(200))
+		p := progtest.Program(r, 1+r.IntN(4), 10+r.IntN(200), floats[k/2%3]...)
 		var trace []int
 		if k%2 == 1 {
 			p.Optimize()
@@ -52,14 +61,14 @@ func TestRules(t *testing.T) {
 			t.Fatal(err)
 		}
 		text := kernel.Text
-		for _, word := range []string{".approx", ".ftz", ".f32", ".sat", "call"} {
+		for _, word := range []string{".approx", ".ftz", ".sat", "call"} {
 			if strings.Contains(text, word) {
 				t.Fatalf("the kernel says %s", word)
 			}
 		}
 		for _, m := range rounded.FindAllString(text, -1) {
 			seen[m] = true
-			if !strings.HasSuffix(m, ".rn.f64") {
+			if !regexp.MustCompile(`^(cvt\.rn\.f32\.f64|\w+\.rn\.f(64|32))$`).MatchString(m) {
 				t.Fatalf("%s does not round to nearest", m)
 			}
 		}
@@ -96,9 +105,14 @@ func TestRules(t *testing.T) {
 		}
 	}
 	for _, op := range []string{"add", "sub", "mul", "div", "sqrt", "fma"} {
-		if !seen[op+".rn.f64"] {
-			t.Errorf("no program has %s.rn.f64", op)
+		for _, typ := range []string{"f64", "f32"} {
+			if !seen[op+".rn."+typ] {
+				t.Errorf("no program has %s.rn.%s", op, typ)
+			}
 		}
+	}
+	if !seen["cvt.rn.f32.f64"] {
+		t.Error("no program has cvt.rn.f32.f64")
 	}
 }
 
