@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math"
+	"math/bits"
 	"os"
 	"slices"
 	"sync"
@@ -252,11 +253,9 @@ func (p *pages) integers(x []int64) (err error) {
 }
 
 // indices writes values of its list to a column.
-func (p *pages) indices(index []int32) (err error) {
+func (p *pages) indices(index []int32) error {
 	c := p.column()
-	if p.payload, err = parquet.RLEDictionary.EncodeInt32(p.payload[:0], index); err != nil {
-		return err
-	}
+	p.payload = appendIndices(p.payload[:0], index)
 	var e extent
 	if c.kind == label {
 		clear(p.seen)
@@ -273,6 +272,66 @@ func (p *pages) indices(index []int32) (err error) {
 		e = c.extent(index)
 	}
 	return p.page(p.payload, 0, e)
+}
+
+// appendIndices appends the indices of a page as Parquet has them: their width in bits, then runs of equal ones in turn with
+// groups of eight that are packed ("RLE/bit-packing hybrid" in the format's Encodings.md). It is here because parquet-go's code
+// for AVX2 ends packed groups at other places than its code for other processors.
+func appendIndices(dst []byte, index []int32) []byte {
+	width := 0
+	for _, i := range index {
+		width = max(width, bits.Len32(uint32(i)))
+	}
+	dst = append(dst, byte(width))
+	run := func(n int, value int32) {
+		dst = binary.AppendUvarint(dst, uint64(n)<<1)
+		for b := 0; b < width; b += 8 {
+			dst = append(dst, byte(value>>b))
+		}
+	}
+	// equal says that the eight from at on are one value.
+	equal := func(at int, value int32) bool {
+		for _, i := range index[at : at+8] {
+			if i != value {
+				return false
+			}
+		}
+		return true
+	}
+	at, whole := 0, len(index)&^7
+	for at < whole {
+		end := at
+		for end < whole && equal(end, index[at]) {
+			end += 8
+		}
+		if end > at {
+			run(end-at, index[at])
+			at = end
+			continue
+		}
+		for end += 8; end < whole && !equal(end, index[end]); end += 8 {
+		}
+		dst = binary.AppendUvarint(dst, uint64(end-at)/8<<1|1)
+		var packed uint64 // its low n bits are to be written
+		n := 0
+		for _, i := range index[at:end] {
+			packed |= uint64(i) << n
+			for n += width; n >= 8; n -= 8 {
+				dst = append(dst, byte(packed))
+				packed >>= 8
+			}
+		}
+		at = end
+	}
+	for at < len(index) {
+		end := at + 1
+		for end < len(index) && index[end] == index[at] {
+			end++
+		}
+		run(end-at, index[at])
+		at = end
+	}
+	return dst
 }
 
 // extent is that of numbers of the column's list.

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"testing"
 
@@ -201,5 +202,33 @@ func TestLongAxis(t *testing.T) {
 		if listed := n == maxListed; columns[0].listed() != listed || (place[0] != nil) != listed {
 			t.Errorf("an axis of %d values: listed %v", n, columns[0].listed())
 		}
+	}
+}
+
+// Indices read back whatever their runs, widths and number.
+func TestIndices(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(3, 4))
+	for width := range 20 {
+		for n := 1; n < 300; n += 1 + n/20 {
+			index := make([]int32, n)
+			for i := range index {
+				if i == 0 || rnd.IntN(1+n/8) == 0 || i%8 < 2 && rnd.IntN(2) == 0 {
+					index[i] = rnd.Int32N(1 << width)
+				} else {
+					index[i] = index[i-1]
+				}
+			}
+			data := appendIndices([]byte{7}, index)
+			got, err := parquet.RLEDictionary.DecodeInt32(nil, data[1:])
+			if err != nil || data[0] != 7 || !slices.Equal(got, index) {
+				t.Fatalf("%v is written as %x and reads %v, %v", index, data, got, err)
+			}
+		}
+	}
+	// Two packed groups are one block, also where the first is of two halves; then a run, then what is left of a group.
+	index := []int32{1, 1, 1, 1, 2, 2, 2, 2, 1, 2, 1, 1, 1, 1, 1, 3, 2, 2, 2, 2, 2, 2, 2, 2, 0}
+	want := []byte{2, 2<<1 | 1, 0x55, 0xaa, 0x59, 0xd5, 8 << 1, 2, 1 << 1, 0}
+	if got := appendIndices(nil, index); !slices.Equal(got, want) {
+		t.Errorf("%v is written as %x, want %x", index, got, want)
 	}
 }
