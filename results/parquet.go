@@ -179,20 +179,27 @@ func newParquet(path, temp string, columns []column, threads int) (*parquetFile,
 	n := min(encoders, cmp.Or(threads, runtime.GOMAXPROCS(0)))
 	f.free = make(chan *group, n)
 	for range n {
-		f.free <- &group{numbers: make([][]float64, len(columns))}
+		f.free <- &group{}
 	}
-	f.group = &group{numbers: make([][]float64, len(columns))}
+	f.group = &group{}
 	return f, nil
 }
 
 // add appends n rows, given by columns, of which nil is nulls.
 func (f *parquetFile) add(n int, columns [][]float64) error {
-	for k, x := range columns {
-		f.group.numbers[k] = append(f.group.numbers[k], x...)
+	g := f.group
+	if g.numbers == nil {
+		g.numbers = make([][]float64, len(columns))
+		for k := range columns {
+			g.numbers[k] = make([]float64, 0, rowGroup+batch.ChunkSize)
+		}
 	}
-	f.group.rows += n
+	for k, x := range columns {
+		g.numbers[k] = append(g.numbers[k], x...)
+	}
+	g.rows += n
 	f.rows += int64(n)
-	if f.group.rows < rowGroup {
+	if g.rows < rowGroup {
 		return nil
 	}
 	return f.endGroup()
