@@ -2,7 +2,6 @@ package batch_test
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"math"
 	"math/rand/v2"
@@ -126,16 +125,14 @@ func TestThreads(t *testing.T) {
 	}
 }
 
-// What Prepare makes of a chunk is there for Sink, in order; its error ends the sweep.
-func TestPrepare(t *testing.T) {
+// Sink gets the chunks in order, whatever the number of threads; its error ends the sweep.
+func TestSink(t *testing.T) {
 	m := model(t, "square")
 	sw := &batch.Sweep{Model: m, Starts: drawn(t, m, 5*batch.ChunkSize+1), Methods: specs(t, "gn,pg"), Limits: batch.DefaultLimits(true), Engine: &cpu.Portable{}, Threads: 4}
-	name := func(c *batch.Chunk) string { return fmt.Sprint(c.Method, c.Index, c.Batch.Out[0][c.Batch.N-1]) }
-	sw.Prepare = func(c *batch.Chunk) error { c.Prepared = name(c); return nil }
 	next := 0
 	sw.Sink = func(c *batch.Chunk) error {
-		if at := 6*c.Method + c.Index; at != next || c.Prepared != name(c) {
-			t.Errorf("chunk %d came with %v, want %d with %v", at, c.Prepared, next, name(c))
+		if at := 6*c.Method + c.Index; at != next {
+			t.Errorf("chunk %d came, want %d", at, next)
 		}
 		next++
 		return nil
@@ -143,10 +140,10 @@ func TestPrepare(t *testing.T) {
 	if _, err := sw.Run(context.Background()); err != nil || next != 12 {
 		t.Errorf("%d chunks, error %v", next, err)
 	}
-	sw.Prepare = func(c *batch.Chunk) error { return io.ErrShortWrite }
-	sw.Sink = func(c *batch.Chunk) error { t.Error("a chunk that could not be prepared came"); return nil }
-	if _, err := sw.Run(context.Background()); err != io.ErrShortWrite {
-		t.Errorf("error %v, want that of Prepare", err)
+	next = 0
+	sw.Sink = func(c *batch.Chunk) error { next++; return io.ErrShortWrite }
+	if _, err := sw.Run(context.Background()); err != io.ErrShortWrite || next != 1 {
+		t.Errorf("%d chunks, error %v, want that of Sink at the first", next, err)
 	}
 }
 

@@ -61,7 +61,7 @@ type dealer struct {
 
 func newDealer(sw *Sweep, method int, prog *program.Program, m *memory) *dealer {
 	d := &dealer{sw: sw, method: method, prog: prog, runs: prog, coords: sw.Model.Problem().N(), memory: m}
-	asked := sw.Prepare != nil || sw.Sink != nil || sw.Load != nil || sw.Save != nil
+	asked := sw.Sink != nil || sw.Load != nil || sw.Save != nil
 	_, kept := sw.starts.(startTable)
 	if program.BatchSize(sw.Engine) > 0 || program.MakesStarts(sw.Engine) && !asked && !kept {
 		if made := making(prog, sw.Starts); made != nil {

@@ -42,9 +42,6 @@ type Sweep struct {
 	// point, start by start) whatever the number of threads, from one goroutine at a
 	// time. It must not keep the chunk.
 	Sink func(*Chunk) error
-	// Prepare, if set, is called with each chunk before Sink, by several goroutines at
-	// once, in no order. What takes time belongs here; it leaves it in Chunk.Prepared.
-	Prepare func(*Chunk) error
 	// Load, if set, may fill in Batch.Out for the first samples of a chunk from an earlier run and say
 	// how many; these are not run again, but counted and given to Sink as any other.
 	// It is called by several goroutines at once.
@@ -69,8 +66,6 @@ type Chunk struct {
 	Batch   *program.Batch   // its In are the parameters and the start's coordinates
 	Seconds float64          // processor time, a share of that of the engine's batch; 0 if all was loaded
 	Loaded  int              // how many of the first samples Load supplied
-
-	Prepared any // what Sweep.Prepare made, for Sink
 }
 
 // ChunkSize is the number of samples in a chunk (the last of a method may be
@@ -340,11 +335,6 @@ func (sw *Sweep) method(ctx context.Context, index int, spec Spec, m *memory, pr
 		defer m.put(s.columns)
 		if err := s.run(ctx, sw, exe, d.pieces); err != nil {
 			return err
-		}
-		if sw.Prepare != nil {
-			if err := s.each(ctx, 0, len(s.chunks), func(_ int, c *Chunk) error { return sw.Prepare(c) }); err != nil {
-				return err
-			}
 		}
 		if sw.Sink != nil {
 			if err := inOrder.wait(ctx, s.number); err != nil {

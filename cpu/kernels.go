@@ -125,7 +125,7 @@ func fmaCSS(d []float64, a []float64, b float64, c float64) {
 func fma32(d []float32, a []float32, b []float32, c []float32) {
 	a, b, c = a[:len(d)], b[:len(d)], c[:len(d)]
 	for i := range d {
-		s := float64(a[i])*float64(b[i]) + float64(c[i]) // the product is exact
+		s := float64(float64(a[i])*float64(b[i])) + float64(c[i]) // the product is exact
 		if math.Float64bits(s)<<36 != 0 {
 			d[i] = float32(s)
 		} else {

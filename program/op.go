@@ -290,7 +290,7 @@ func apply32(op Op, a, b, c uint64) uint64 {
 // the middle between two numbers it lies (Boldo & Melquiond, "Emulation of FMA and
 // correctly rounded sums: proved algorithms using rounding to odd", IEEE TC 57, 2008).
 func FMA32(x, y, z float32) float32 {
-	p, c := float64(x)*float64(y), float64(z)
+	p, c := float64(float64(x)*float64(y)), float64(z)
 	s := p + c
 	t := s - p
 	lost := (p - (s - t)) + (c - t) // p + c - s exactly; NaN where s is not finite

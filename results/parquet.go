@@ -1,34 +1,37 @@
 package results
 
 import (
-	"bytes"
-	"encoding/binary"
+	"cmp"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"math"
 	"os"
-	"slices"
+	"path/filepath"
+	"runtime"
 	"sync"
 
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/compress/zstd"
-	"github.com/parquet-go/parquet-go/deprecated"
-	"github.com/parquet-go/parquet-go/encoding/thrift"
-	"github.com/parquet-go/parquet-go/format"
 
 	"invar/batch"
 )
 
-// The bytes of a Parquet file are to depend on its rows alone, so everything that may be chosen is chosen here. Pages are
-// encoded by many goroutines, each by itself; appending them in order is all that one goroutine does.
+// The bytes of a Parquet file are to depend on its rows alone, so everything that parquet-go may choose is chosen here, and
+// each encoding is one that it writes alike on every processor. A dictionary is not: the code for AVX2 cuts the runs of its
+// indices at other places than the code for other processors. Compression makes up for it.
 const (
-	rowGroup  = 64 * batch.ChunkSize // rows; a group is closed by the first pages that reach it
-	createdBy = "invar sweep (format 2)"
-	magic     = "PAR1"
-	// maxListed is how many values a list may have, which every row group repeats: a quarter of its rows.
-	maxListed = rowGroup / 4
+	rowGroup = 64 * batch.ChunkSize // rows; a group is closed by the first write that reaches it
+	maxRows  = parquet.MaxRowGroups * rowGroup
+	// pageBytes is more than the numbers of a row group take, so that each column of one is a page: a start that comes again at
+	// the next grid point is then found by the compressor.
+	pageBytes = 16 * rowGroup
+	createdBy = "invar sweep (format 3)"
+	// encoders bounds the row groups that are encoded at a time, one on a processor, and with them the memory: of each, and of
+	// the one that is being filled, the numbers are kept until it is in the file, 8 bytes each, and what they are encoded to.
+	encoders = 8
 )
+
+var compression = &zstd.Codec{Level: zstd.SpeedFastest}
 
 // kind is the type of a column.
 type kind int
@@ -40,195 +43,105 @@ const (
 	label                // string, one of column.labels
 )
 
-// column describes a column. One whose values come from a list is stored as indices.
+// column describes a column.
 type column struct {
 	name   string
 	kind   kind
-	labels []string  // of a label: all that there are
-	list   []float64 // of a double, if not nil: all that there are
+	labels []string // of a label: all that there are
 }
 
-// oneOf makes the column one of few different numbers, if they are few.
-func (c *column) oneOf(list []float64) {
-	if len(list) <= maxListed {
-		c.list = list
-	}
-}
-
-func (c *column) listed() bool { return c.labels != nil || c.list != nil }
-
-// encoding is that of the column's data pages.
-func (c *column) encoding() format.Encoding {
-	switch {
-	case c.listed():
-		return format.RLEDictionary
-	case c.kind == integer:
-		return format.DeltaBinaryPacked
-	}
-	return format.Plain
-}
-
-// codec is the compression of the column's pages. Indices and differences are small already.
-func (c *column) codec() format.CompressionCodec {
-	if c.encoding() == format.Plain {
-		return format.Zstd
-	}
-	return format.Uncompressed
-}
-
-var compression = &zstd.Codec{Level: zstd.SpeedFastest}
-
-// physical is how Parquet stores the values of a kind.
-func (k kind) physical() format.Type {
+func (k kind) node() parquet.Node {
+	number := parquet.Compressed(parquet.Encoded(parquet.Leaf(parquet.DoubleType), &parquet.Plain), compression)
 	switch k {
-	case integer:
-		return format.Int64
+	case optional:
+		return parquet.Optional(number)
+	case integer: // small already
+		return parquet.Encoded(parquet.Int(64), &parquet.DeltaBinaryPacked)
 	case label:
-		return format.ByteArray
+		return parquet.Compressed(parquet.Encoded(parquet.String(), &parquet.Plain), compression)
 	}
-	return format.Double
+	return number
 }
 
-func (k kind) repetition() format.FieldRepetitionType {
-	if k == optional {
-		return format.Optional
-	}
-	return format.Required
+// ordered is a group whose fields stay in their order; parquet.Group sorts them by name.
+type ordered struct {
+	parquet.Group
+	fields []parquet.Field
 }
+
+func (o ordered) Fields() []parquet.Field { return o.fields }
 
 // schema describes the columns of a file of the given name.
-func schema(name string, columns []column) []format.SchemaElement {
-	s := []format.SchemaElement{{Name: name, NumChildren: thrift.New(int32(len(columns)))}}
-	for i := range columns {
-		c := &columns[i]
-		e := format.SchemaElement{Name: c.name, Type: thrift.New(c.kind.physical()), RepetitionType: thrift.New(c.kind.repetition())}
-		switch c.kind {
-		case integer:
-			e.ConvertedType = thrift.New(deprecated.Int64)
-			e.LogicalType.Value = &format.IntType{BitWidth: 64, IsSigned: true}
-		case label:
-			e.ConvertedType = thrift.New(deprecated.UTF8)
-			e.LogicalType.Value = &format.StringType{}
-		}
-		s = append(s, e)
-	}
-	return s
-}
-
-// extent is the least and the greatest of some values; null where there are none, or NaN is among them.
-type extent struct {
-	min, max parquet.Value
-	nan      bool
-}
-
-func (e *extent) add(o extent, t parquet.Type) {
-	e.nan = e.nan || o.nan
-	if o.min.IsNull() {
-		return
-	}
-	if e.min.IsNull() || t.Compare(o.min, e.min) < 0 {
-		e.min = o.min
-	}
-	if e.max.IsNull() || t.Compare(o.max, e.max) > 0 {
-		e.max = o.max
-	}
-}
-
-// pages are some rows of a file, encoded: one page a column. The columns are given one after the other, in order.
-type pages struct {
-	columns []column
-	n       int // rows
-	parts   []part
-	data    []byte // of all pages, with their headers
-
-	// Kept to be used again.
-	payload, packed []byte
-	header          bytes.Buffer
-	thrift          *thrift.Encoder
-	numbers         []float64
-	seen            []bool // by label
-}
-
-// part is one page.
-type part struct {
-	size, raw int // bytes, compressed and not, with the header
-	nulls     int
-	extent    extent
-}
-
-func newPages(columns []column) *pages {
-	p := &pages{columns: columns}
+func schema(name string, columns []column) *parquet.Schema {
+	g := parquet.Group{}
 	for _, c := range columns {
-		p.seen = slices.Grow(p.seen, len(c.labels))[:max(len(p.seen), len(c.labels))]
+		g[c.name] = c.kind.node()
 	}
-	p.thrift = thrift.NewEncoder(new(thrift.CompactProtocol).NewWriter(&p.header))
-	return p
+	byName := map[string]parquet.Field{}
+	for _, f := range g.Fields() {
+		byName[f.Name()] = f
+	}
+	o := ordered{Group: g}
+	for _, c := range columns {
+		o.fields = append(o.fields, byName[c.name])
+	}
+	return parquet.NewSchema(name, o)
 }
 
-// begin begins the pages of n rows.
-func (p *pages) begin(n int) {
-	p.n, p.parts, p.data = n, p.parts[:0], p.data[:0]
+// group is a row group that is being filled or encoded.
+type group struct {
+	rows    int
+	numbers [][]float64 // by column; of a label its index, and nothing for a column of nulls
+	err     error       // why the file cannot be written
 }
 
-// column is the one that comes next.
-func (p *pages) column() *column { return &p.columns[len(p.parts)] }
-
-// doubles writes numbers to a column without a list. A nil x writes nulls.
-func (p *pages) doubles(x []float64) (err error) {
-	c := p.column()
-	payload := p.payload[:0]
-	if c.kind == optional { // the definition levels: a run of all rows
-		payload = append(payload, 0, 0, 0, 0)
-		payload = binary.AppendUvarint(payload, uint64(p.n)<<1)
-		if x == nil {
-			payload = append(payload, 0)
-		} else {
-			payload = append(payload, 1)
+// encode writes the columns, one after the other: a column's buffers serve the next one too.
+func (g *group) encode(w *parquet.ConcurrentRowGroupWriter, columns []column) error {
+	values := make([]parquet.Value, batch.ChunkSize)
+	for k, out := range w.ColumnWriters() {
+		c := &columns[k]
+		labels := make([]parquet.Value, len(c.labels))
+		for i, s := range c.labels {
+			labels[i] = parquet.ByteArrayValue([]byte(s))
 		}
-		binary.LittleEndian.PutUint32(payload, uint32(len(payload)-4))
-	}
-	var e extent
-	nulls := p.n
-	if x != nil {
-		nulls = 0
-		least, greatest := x[0], x[0]
-		for _, v := range x {
-			if v < least {
-				least = v
+		for at := 0; at < g.rows; at += len(values) {
+			v := values[:min(len(values), g.rows-at)]
+			if len(g.numbers[k]) == 0 {
+				clear(v) // null
+			} else {
+				c.values(v, g.numbers[k][at:], labels, k)
 			}
-			if v > greatest {
-				greatest = v
-			}
-			if v != v {
-				e.nan = true
+			if _, err := out.WriteRowValues(v); err != nil {
+				return err
 			}
 		}
-		if e.nan { // engines differ in theirs
-			p.numbers = append(p.numbers[:0], x...)
-			x = p.numbers
-			for i, v := range x {
-				x[i] = canonical(v)
-			}
-		} else {
-			e.min, e.max = zeros(least, greatest)
-		}
-		for _, v := range x {
-			payload = binary.LittleEndian.AppendUint64(payload, math.Float64bits(v))
+		if err := out.Flush(); err != nil {
+			return err
 		}
 	}
-	p.payload = payload
-	return p.page(payload, nulls, e)
+	return nil
 }
 
-// zeros are bounds as Parquet wants them: a zero stands for both zeros.
-func zeros(least, greatest float64) (parquet.Value, parquet.Value) {
-	if least == 0 {
-		least = math.Copysign(0, -1)
+// values makes values of the k-th column of numbers.
+func (c *column) values(v []parquet.Value, x []float64, labels []parquet.Value, k int) {
+	switch c.kind {
+	case double:
+		for i := range v {
+			v[i] = parquet.DoubleValue(canonical(x[i]))
+		}
+	case optional:
+		for i := range v {
+			v[i] = parquet.DoubleValue(canonical(x[i])).Level(0, 1, k)
+		}
+	case integer:
+		for i := range v {
+			v[i] = parquet.Int64Value(int64(x[i]))
+		}
+	case label:
+		for i := range v {
+			v[i] = labels[int(x[i])]
+		}
 	}
-	if greatest == 0 {
-		greatest = 0 // not -0
-	}
-	return parquet.DoubleValue(least), parquet.DoubleValue(greatest)
 }
 
 // canonical makes all NaNs one, as engines differ in theirs.
@@ -239,265 +152,90 @@ func canonical(x float64) float64 {
 	return x
 }
 
-// integers writes numbers to an integer column.
-func (p *pages) integers(x []int64) (err error) {
-	if p.payload, err = parquet.DeltaBinaryPacked.EncodeInt64(p.payload[:0], x); err != nil {
-		return err
-	}
-	least, greatest := x[0], x[0]
-	for _, v := range x {
-		least, greatest = min(least, v), max(greatest, v)
-	}
-	return p.page(p.payload, 0, extent{min: parquet.Int64Value(least), max: parquet.Int64Value(greatest)})
-}
-
-// indices writes values of its list to a column.
-func (p *pages) indices(index []int32) (err error) {
-	c := p.column()
-	if p.payload, err = parquet.RLEDictionary.EncodeInt32(p.payload[:0], index); err != nil {
-		return err
-	}
-	var e extent
-	if c.kind == label {
-		clear(p.seen)
-		for _, i := range index {
-			p.seen[i] = true
-		}
-		for i, seen := range p.seen[:len(c.labels)] {
-			if seen {
-				v := parquet.ByteArrayValue([]byte(c.labels[i]))
-				e.add(extent{min: v, max: v}, parquet.ByteArrayType)
-			}
-		}
-	} else {
-		e = c.extent(index)
-	}
-	return p.page(p.payload, 0, e)
-}
-
-// extent is that of numbers of the column's list.
-func (c *column) extent(index []int32) (e extent) {
-	least, greatest := c.list[index[0]], c.list[index[0]]
-	for k, i := range index {
-		if k > 0 && i == index[k-1] {
-			continue
-		}
-		v := c.list[i]
-		if v < least {
-			least = v
-		}
-		if v > greatest {
-			greatest = v
-		}
-		if v != v {
-			e.nan = true
-		}
-	}
-	e.min, e.max = zeros(least, greatest)
-	return e
-}
-
-// page ends a column's page.
-func (p *pages) page(payload []byte, nulls int, e extent) (err error) {
-	c := p.column()
-	h := format.PageHeader{Type: format.DataPage, UncompressedPageSize: int32(len(payload)), DataPageHeader: thrift.New(format.DataPageHeader{
-		NumValues: int32(p.n), Encoding: c.encoding(), DefinitionLevelEncoding: format.RLE, RepetitionLevelEncoding: format.RLE,
-	})}
-	raw := len(payload)
-	if c.codec() == format.Zstd {
-		if p.packed, err = compression.Encode(p.packed[:0], payload); err != nil {
-			return err
-		}
-		payload = p.packed
-	}
-	size, err := p.append(&h, payload)
-	if err != nil {
-		return err
-	}
-	p.parts = append(p.parts, part{size: size, raw: raw + size - len(payload), nulls: nulls, extent: e})
-	return nil
-}
-
-// append appends a page of any kind and returns its size.
-func (p *pages) append(h *format.PageHeader, payload []byte) (int, error) {
-	h.CompressedPageSize = int32(len(payload))
-	h.CRC = int32(crc32.ChecksumIEEE(payload))
-	p.header.Reset()
-	if err := p.thrift.Encode(h); err != nil {
-		return 0, err
-	}
-	p.data = append(append(p.data, p.header.Bytes()...), payload...)
-	return p.header.Len() + len(payload), nil
-}
-
-// listPage is the dictionary page of a column with a list.
-func (p *pages) listPage(c *column) ([]byte, error) {
-	p.payload = p.payload[:0]
-	n := len(c.labels) + len(c.list)
-	for _, s := range c.labels {
-		p.payload = append(binary.LittleEndian.AppendUint32(p.payload, uint32(len(s))), s...)
-	}
-	for _, v := range c.list {
-		p.payload = binary.LittleEndian.AppendUint64(p.payload, math.Float64bits(v))
-	}
-	h := format.PageHeader{Type: format.DictionaryPage, UncompressedPageSize: int32(len(p.payload)),
-		DictionaryPageHeader: thrift.New(format.DictionaryPageHeader{NumValues: int32(n), Encoding: format.Plain})}
-	p.data = p.data[:0]
-	_, err := p.append(&h, p.payload)
-	return slices.Clone(p.data), err
-}
-
-// parquetFile is a Parquet file being written.
+// parquetFile is a Parquet file being written. One goroutine at a time fills a row group; others encode those that are
+// full, and write them in their order.
 type parquetFile struct {
 	pending *pendingFile
-	name    string
+	w       *parquet.GenericWriter[any]
 	columns []column
-	idle    sync.Pool // of *pages
-
-	// What follows belongs to one goroutine at a time.
-	offset int64
-	rows   int64
-	group  group
-	groups []format.RowGroup
+	rows    int64
+	group   *group      // that is being filled
+	free    chan *group // that are not in use
+	last    chan error  // how the last group that was begun came into the file
+	encode  sync.WaitGroup
 }
 
-// group is the row group that is being filled: pages of each column.
-type group struct {
-	rows    int
-	columns []groupColumn
-}
-
-type groupColumn struct {
-	list   []byte // dictionary page, if there is one
-	data   []byte
-	raw    int // bytes of data before compression
-	pages  int
-	nulls  int
-	extent extent
-}
-
-// newParquet begins a file; its temporary is in the folder temp, on the same file system.
-func newParquet(path, temp string, name string, columns []column) (*parquetFile, error) {
-	f := &parquetFile{name: name, columns: columns, group: group{columns: make([]groupColumn, len(columns))}}
-	f.idle.New = func() any { return newPages(columns) }
-	p := newPages(columns)
-	for i := range columns {
-		if columns[i].listed() {
-			var err error
-			if f.group.columns[i].list, err = p.listPage(&columns[i]); err != nil {
-				return nil, fmt.Errorf("results: %w", err)
-			}
-		}
-	}
-	var err error
-	if f.pending, err = newPending(path, temp); err == nil {
-		if err = f.write([]byte(magic)); err != nil {
-			f.drop()
-		}
-	}
+// newParquet begins a file, encoded by so many goroutines (0: one a processor) beside the caller's; its temporary is in
+// the folder temp, on the same file system.
+func newParquet(path, temp string, columns []column, threads int) (*parquetFile, error) {
+	pending, err := newPending(path, temp)
 	if err != nil {
 		return nil, fmt.Errorf("results: %w", err)
 	}
+	f := &parquetFile{pending: pending, columns: columns, last: make(chan error, 1)}
+	f.last <- nil
+	f.w = parquet.NewGenericWriter[any](pending, schema(filepath.Base(path), columns), &parquet.WriterConfig{CreatedBy: createdBy},
+		parquet.PageBufferSize(pageBytes), parquet.DataPageVersion(1), parquet.DataPageStatistics(false))
+	n := min(encoders, cmp.Or(threads, runtime.GOMAXPROCS(0)))
+	f.free = make(chan *group, n)
+	for range n {
+		f.free <- &group{}
+	}
+	f.group = &group{}
 	return f, nil
 }
 
-func (f *parquetFile) write(b []byte) error {
-	n, err := f.pending.Write(b)
-	f.offset += int64(n)
-	return err
-}
-
-// pages are to be filled with n rows and then added; several goroutines may do so at once.
-func (f *parquetFile) pages(n int) *pages {
-	p := f.idle.Get().(*pages)
-	p.begin(n)
-	return p
-}
-
-// add appends rows; p is used up.
-func (f *parquetFile) add(p *pages) error {
-	at := 0
-	for i, part := range p.parts {
-		c := &f.group.columns[i]
-		c.data = append(c.data, p.data[at:at+part.size]...)
-		at += part.size
-		c.raw += part.raw
-		c.pages++
-		c.nulls += part.nulls
-		c.extent.add(part.extent, valueType(f.columns[i].kind))
+// add appends n rows, given by columns, of which nil is nulls.
+func (f *parquetFile) add(n int, columns [][]float64) error {
+	g := f.group
+	if g.numbers == nil {
+		g.numbers = make([][]float64, len(columns))
+		for k := range columns {
+			g.numbers[k] = make([]float64, 0, rowGroup+batch.ChunkSize)
+		}
 	}
-	f.group.rows += p.n
-	f.rows += int64(p.n)
-	f.idle.Put(p)
-	if f.group.rows >= rowGroup {
-		return f.endGroup()
+	for k, x := range columns {
+		g.numbers[k] = append(g.numbers[k], x...)
 	}
-	return nil
-}
-
-// valueType knows the order of a kind's values.
-func valueType(k kind) parquet.Type {
-	switch k {
-	case integer:
-		return parquet.Int64Type
-	case label:
-		return parquet.ByteArrayType
-	}
-	return parquet.DoubleType
-}
-
-// endGroup writes the open row group.
-func (f *parquetFile) endGroup() error {
-	g := &f.group
-	if g.rows == 0 {
+	g.rows += n
+	f.rows += int64(n)
+	if g.rows < rowGroup {
 		return nil
 	}
-	if len(f.groups) == parquet.MaxRowGroups {
-		return fmt.Errorf("results: %s: more than %d rows; a Parquet file holds no more row groups: use fewer starts or a smaller grid", f.name, f.rows)
-	}
-	out := format.RowGroup{NumRows: int64(g.rows), FileOffset: f.offset, Ordinal: int16(len(f.groups))}
-	for i := range g.columns {
-		c, col := &g.columns[i], &f.columns[i]
-		enc := col.encoding()
-		m := format.ColumnMetaData{
-			Type: col.kind.physical(), PathInSchema: []string{col.name}, Codec: col.codec(), NumValues: int64(g.rows),
-			TotalUncompressedSize: int64(len(c.list) + c.raw), TotalCompressedSize: int64(len(c.list) + len(c.data)),
-			Encoding:       []format.Encoding{enc},
-			EncodingStats:  []format.PageEncodingStats{{PageType: format.DataPage, Encoding: enc, Count: int32(c.pages)}},
-			DataPageOffset: f.offset + int64(len(c.list)),
-			Statistics:     format.Statistics{NullCount: int64(c.nulls)},
+	return f.endGroup()
+}
+
+// endGroup has the open row group encoded and begins another. It waits while too many are being encoded.
+func (f *parquetFile) endGroup() error {
+	g, before, done := f.group, f.last, make(chan error, 1)
+	f.encode.Go(func() {
+		w := f.w.BeginRowGroup()
+		g.err = g.encode(w, f.columns)
+		g.err = cmp.Or(<-before, g.err)
+		if g.err == nil {
+			_, g.err = w.Commit()
 		}
-		if col.kind == optional {
-			m.Encoding = append(m.Encoding, format.RLE)
+		done <- g.err
+		g.rows = 0
+		for k, x := range g.numbers {
+			g.numbers[k] = x[:0]
 		}
-		if col.listed() {
-			m.DictionaryPageOffset = f.offset
-			m.Encoding = append(m.Encoding, format.Plain)
-			m.EncodingStats = append(m.EncodingStats, format.PageEncodingStats{PageType: format.DictionaryPage, Encoding: format.Plain, Count: 1})
-		}
-		if !c.extent.nan && !c.extent.min.IsNull() { // which readers could take for the bounds of the NaNs too
-			m.Statistics.MinValue, m.Statistics.MaxValue = c.extent.min.Bytes(), c.extent.max.Bytes()
-		}
-		out.Columns = append(out.Columns, format.ColumnChunk{MetaData: m})
-		out.TotalByteSize += m.TotalUncompressedSize
-		out.TotalCompressedSize += m.TotalCompressedSize
-		for _, b := range [][]byte{c.list, c.data} {
-			if err := f.write(b); err != nil {
-				return f.wrap(err)
-			}
-		}
-		*c = groupColumn{list: c.list, data: c.data[:0]}
-	}
-	f.groups = append(f.groups, out)
-	g.rows = 0
-	return nil
+		f.free <- g
+	})
+	f.last = done
+	f.group = <-f.free
+	return f.wrap(f.group.err)
 }
 
 // finish puts the file in its place, whole and on the disk.
 func (f *parquetFile) finish() error {
-	err := f.endGroup()
+	var err error
+	if f.group.rows > 0 {
+		err = f.endGroup()
+	}
+	err = cmp.Or(err, f.wrap(<-f.last))
 	if err == nil {
-		err = f.wrap(f.footer())
+		err = f.wrap(f.w.Close())
 	}
 	if err == nil {
 		err = f.wrap(f.pending.CloseAtomicallyReplace())
@@ -506,19 +244,6 @@ func (f *parquetFile) finish() error {
 		f.drop()
 	}
 	return err
-}
-
-func (f *parquetFile) footer() error {
-	m := format.FileMetaData{Version: 2, Schema: schema(f.name, f.columns), NumRows: f.rows, RowGroups: f.groups, CreatedBy: createdBy}
-	for range f.columns { // without which readers may not look at the least and the greatest values
-		m.ColumnOrders = append(m.ColumnOrders, format.ColumnOrder{Value: &format.TypeDefinedOrder{}})
-	}
-	text, err := thrift.Marshal(new(thrift.CompactProtocol), &m)
-	if err != nil {
-		return err
-	}
-	text = append(binary.LittleEndian.AppendUint32(text, uint32(len(text))), magic...)
-	return f.write(text)
 }
 
 func (f *parquetFile) wrap(err error) error {
@@ -537,4 +262,7 @@ func (f *parquetFile) sync() error {
 }
 
 // drop gives the file up.
-func (f *parquetFile) drop() { f.pending.Cleanup() }
+func (f *parquetFile) drop() {
+	f.encode.Wait()
+	f.pending.Cleanup()
+}

@@ -1,101 +1,116 @@
 package results
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/parquet-go/parquet-go"
-	"github.com/parquet-go/parquet-go/format"
 
 	"invar/batch"
 )
 
-// A file of every kind of column, in more than one row group and pages of all sizes, reads back; what its footer says of the
-// values of each row group is true of them.
-func TestParquetFile(t *testing.T) {
-	columns := []column{
-		{name: "double", kind: double}, {name: "nan", kind: double}, {name: "zero", kind: double},
-		{name: "optional", kind: optional}, {name: "null", kind: optional}, {name: "integer", kind: integer},
-		{name: "label", kind: label, labels: []string{"b", "", "a", "ünused"}},
-		{name: "list", kind: double, list: []float64{3, math.Copysign(0, -1), math.Inf(1), 1e-300}},
-		{name: "long", kind: double, list: make([]float64, maxListed)},
-	}
-	for i := range columns[8].list {
-		columns[8].list[i] = math.Sqrt(float64(i))
-	}
-	dir := t.TempDir()
-	path := filepath.Join(dir, "file.parquet")
-	f, err := newParquet(path, dir, "file", columns)
+// everyKind are columns of every kind, with what is rare in them.
+var everyKind = []column{
+	{name: "double", kind: double}, {name: "nan", kind: double}, {name: "zero", kind: double}, {name: "optional", kind: optional},
+	{name: "null", kind: optional}, {name: "integer", kind: integer}, {name: "label", kind: label, labels: []string{"b", "", "a", "ünused"}},
+}
+
+// writeEveryKind writes a file of random rows with so many threads, and returns the rows and the values as text, by column.
+func writeEveryKind(t *testing.T, path string, threads int) (want [][]string) {
+	f, err := newParquet(path, filepath.Dir(path), everyKind, threads)
 	must(t, err)
 	rnd := rand.New(rand.NewPCG(1, 2))
-	want := make([][]string, len(columns)) // the values of each column, as text
-	add := func(n int) {
-		p := f.pages(n)
-		for c := range columns {
-			x, ints, index := make([]float64, n), make([]int64, n), make([]int32, n)
-			for i := range n {
-				x[i], ints[i], index[i] = rnd.NormFloat64(), int64(rnd.Uint64()), int32(rnd.IntN(3))
-				switch columns[c].name {
+	want = make([][]string, len(everyKind))
+	for len(want[0]) < 2*rowGroup+rowGroup/8 {
+		n := 1 + rnd.IntN(2*batch.ChunkSize)
+		columns := make([][]float64, len(everyKind))
+		for c, col := range everyKind {
+			x := make([]float64, n)
+			for i := range x {
+				switch col.name {
 				case "nan":
-					if rnd.IntN(n) == 0 {
+					if x[i] = rnd.NormFloat64(); rnd.IntN(3) == 0 || len(want[0]) < rowGroup {
 						x[i] = math.Float64frombits(0xfff8000000000123)
 					}
 				case "zero":
-					x[i] = 0
-				case "long":
-					index[i] = int32(rnd.IntN(maxListed))
+					x[i] = math.Copysign(0, rnd.NormFloat64())
+				case "integer":
+					x[i] = float64(rnd.IntN(1<<rnd.IntN(50)) - 1000)
+				case "label":
+					x[i] = float64(rnd.IntN(3))
+				default:
+					x[i] = rnd.NormFloat64()
 				}
+				text := hex(canonical(x[i]))
+				switch {
+				case col.name == "null":
+					text = "null"
+				case col.kind == integer:
+					text = strconv.FormatInt(int64(x[i]), 10)
+				case col.kind == label:
+					text = col.labels[int(x[i])]
+				}
+				want[c] = append(want[c], text)
 			}
-			var text func(i int) string
-			switch col := columns[c]; {
-			case col.name == "null":
-				must(t, p.doubles(nil))
-				text = func(int) string { return "null" }
-			case col.labels != nil:
-				must(t, p.indices(index))
-				text = func(i int) string { return col.labels[index[i]] }
-			case col.list != nil:
-				must(t, p.indices(index))
-				text = func(i int) string { return hex(col.list[index[i]]) }
-			case col.kind == integer:
-				must(t, p.integers(ints))
-				text = func(i int) string { return strconv.FormatInt(ints[i], 10) }
-			default:
-				must(t, p.doubles(x))
-				text = func(i int) string { return hex(canonical(x[i])) }
-			}
-			for i := range n {
-				want[c] = append(want[c], text(i))
+			if col.name != "null" {
+				columns[c] = x
 			}
 		}
-		must(t, f.add(p))
+		must(t, f.add(n, columns))
 	}
-	for len(want[0]) < rowGroup+100 {
-		add(1 + rnd.IntN(2*batch.ChunkSize))
+	if f.rows != int64(len(want[0])) {
+		t.Errorf("%d rows are counted of %d", f.rows, len(want[0]))
 	}
-	add(1)
 	must(t, f.finish())
+	return want
+}
 
-	r, err := openParquet(path, columns)
+// hex is a number with all its bits.
+func hex(x float64) string { return fmt.Sprintf("%016x", math.Float64bits(x)) }
+
+// A file of every kind of column, in more row groups than there are goroutines to encode them, has the same bytes on any
+// number of threads and reads back; what its footer says of the values of each row group is true of them.
+func TestParquetFile(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "file.parquet")
+	want := writeEveryKind(t, path, 1)
+	one, err := os.ReadFile(path)
+	must(t, err)
+	for _, threads := range []int{2, 8} {
+		path := filepath.Join(dir, "other", "file.parquet")
+		must(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		writeEveryKind(t, path, threads)
+		other, err := os.ReadFile(path)
+		must(t, err)
+		if !bytes.Equal(other, one) {
+			t.Errorf("%d threads write other bytes than one", threads)
+		}
+	}
+
+	r, err := openParquet(path, everyKind)
 	must(t, err)
 	defer r.close()
 	groups := r.pq.Metadata().RowGroups
-	if len(groups) != 2 {
-		t.Fatalf("%d row groups, want 2", len(groups))
+	if len(groups) != 3 {
+		t.Fatalf("%d row groups, want 3", len(groups))
 	}
 	row := 0
 	for g := range groups {
-		rows := int(groups[g].NumRows)
-		bounds := make([]extent, len(columns))
-		for left := rows; left > 0; {
+		type bounds struct{ least, greatest parquet.Value }
+		have := make([]bounds, len(everyKind))
+		for left := int(groups[g].NumRows); left > 0; {
 			cols, err := r.next(left)
 			must(t, err)
 			for c, values := range cols {
+				compare := r.pq.Schema().Fields()[c].Type().Compare
+				b := &have[c]
 				for i, v := range values {
 					text := v.String()
 					if v.Kind() == parquet.Double {
@@ -105,101 +120,68 @@ func TestParquetFile(t *testing.T) {
 						text = "null"
 					}
 					if w := want[c][row+i]; text != w {
-						t.Fatalf("column %s, row %d: %s, want %s", columns[c].name, row+i, text, w)
+						t.Fatalf("column %s, row %d: %s, want %s", everyKind[c].name, row+i, text, w)
 					}
-					if v.Kind() == parquet.Double && v.Double() != v.Double() {
-						bounds[c].nan = true
-					} else if !v.IsNull() {
-						v = v.Clone()
-						bounds[c].add(extent{min: v, max: v}, valueType(columns[c].kind))
+					if v.IsNull() || v.Kind() == parquet.Double && math.IsNaN(v.Double()) {
+						continue
+					}
+					if b.least.IsNull() || compare(v, b.least) < 0 {
+						b.least = v.Clone()
+					}
+					if b.greatest.IsNull() || compare(v, b.greatest) > 0 {
+						b.greatest = v.Clone()
 					}
 				}
 			}
 			row += len(cols[0])
 			left -= len(cols[0])
 		}
-		for c, b := range bounds {
+		for c, b := range have {
 			m := groups[g].Columns[c].MetaData
-			least, greatest := "", ""
-			if !b.nan && !b.min.IsNull() {
-				least, greatest = string(b.min.Bytes()), string(b.max.Bytes())
-			}
-			if least != "" && columns[c].kind == double && b.min.Double() == 0 { // a zero stands for both
-				least = string(parquet.DoubleValue(math.Copysign(0, -1)).Bytes())
-			}
-			if s := m.Statistics; string(s.MinValue) != least || string(s.MaxValue) != greatest {
-				t.Errorf("row group %d, column %s: bounds %x %x, want %x %x", g, columns[c].name, s.MinValue, s.MaxValue, least, greatest)
-			}
 			nulls := int64(0)
-			if columns[c].name == "null" {
-				nulls = int64(rows)
+			switch name := everyKind[c].name; {
+			case name == "null":
+				nulls = groups[g].NumRows
+			case name == "nan" && b.least.IsNull(): // nothing but NaNs
+				b.least = parquet.DoubleValue(math.NaN())
+				b.greatest = b.least
 			}
-			if m.Statistics.NullCount != nulls || m.NumValues != int64(rows) {
-				t.Errorf("row group %d, column %s: %d nulls of %d values, want %d of %d", g, columns[c].name, m.Statistics.NullCount, m.NumValues, nulls, rows)
+			if s := m.Statistics; !bytes.Equal(s.MinValue, b.least.Bytes()) || !bytes.Equal(s.MaxValue, b.greatest.Bytes()) {
+				t.Errorf("row group %d, column %s: bounds %x %x, want %x %x", g, everyKind[c].name, s.MinValue, s.MaxValue, b.least.Bytes(), b.greatest.Bytes())
+			}
+			if m.Statistics.NullCount != nulls || m.NumValues != groups[g].NumRows {
+				t.Errorf("row group %d, column %s: %d nulls of %d values, want %d of %d", g, everyKind[c].name, m.Statistics.NullCount, m.NumValues, nulls, groups[g].NumRows)
+			}
+			if pages := m.EncodingStats; everyKind[c].kind != label && (len(pages) != 1 || pages[0].Count != 1) {
+				t.Errorf("row group %d, column %s: pages %v, want one", g, everyKind[c].name, pages)
 			}
 		}
 	}
-	if row != len(want[0]) || r.pq.NumRows() != int64(row) {
-		t.Errorf("%d rows read, %d in the footer, want %d", row, r.pq.NumRows(), len(want[0]))
-	}
-}
-
-// hex is a number with all its bits.
-func hex(x float64) string { return fmt.Sprintf("%016x", math.Float64bits(x)) }
-
-// What the footer says of sizes and places adds up to the file.
-func TestParquetSizes(t *testing.T) {
-	path := filepath.Join(fill(t, square(t)), samplesFile)
-	file, err := os.Open(path)
-	must(t, err)
-	defer file.Close()
-	info, err := file.Stat()
-	must(t, err)
-	pq, err := parquet.OpenFile(file, info.Size())
-	must(t, err)
-	at := int64(len(magic))
-	for _, g := range pq.Metadata().RowGroups {
-		if g.FileOffset != at {
-			t.Errorf("a row group at %d, want %d", g.FileOffset, at)
-		}
-		for _, c := range g.Columns {
-			m := c.MetaData
-			begin := m.DataPageOffset
-			if m.DictionaryPageOffset != 0 {
-				begin = m.DictionaryPageOffset
-				if m.DataPageOffset <= begin {
-					t.Errorf("column %v: data at %d, its dictionary at %d", m.PathInSchema, m.DataPageOffset, begin)
-				}
-			}
-			if begin != at {
-				t.Errorf("column %v at %d, want %d", m.PathInSchema, begin, at)
-			}
-			if plain := m.TotalUncompressedSize == m.TotalCompressedSize; plain != (m.Codec == format.Uncompressed) {
-				t.Errorf("column %v with codec %v: %d bytes of %d", m.PathInSchema, m.Codec, m.TotalCompressedSize, m.TotalUncompressedSize)
-			}
-			at += m.TotalCompressedSize
-		}
-	}
-	if at >= info.Size() {
-		t.Errorf("columns end at %d in a file of %d bytes", at, info.Size())
+	if row != len(want[0]) {
+		t.Errorf("%d rows read, want %d", row, len(want[0]))
 	}
 }
 
-// A long axis has no list: every row group would repeat it.
-func TestLongAxis(t *testing.T) {
-	c := square(t)
-	sw, err := c.Sweep()
+// A disk that takes no more is told to the one who fills the file while it is being filled, and leaves no file.
+func TestParquetFails(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "file.parquet")
+	f, err := newParquet(path, dir, []column{{name: "x", kind: double}}, 1)
 	must(t, err)
-	for _, n := range []int{maxListed, maxListed + 1} {
-		values := make([]float64, n)
-		for i := range values {
-			values[i] = float64(i + 1)
-		}
-		sw.Grid = batch.Grid{{Name: "alpha", Values: values}}
-		columns := []column{{name: "alpha", kind: double}}
-		place := listParams(columns, sw)
-		if listed := n == maxListed; columns[0].listed() != listed || (place[0] != nil) != listed {
-			t.Errorf("an axis of %d values: listed %v", n, columns[0].listed())
-		}
+	must(t, f.pending.Close())
+	x := make([]float64, rowGroup)
+	for i := range x {
+		x[i] = rand.Float64() // which is not compressed to what a buffer takes
+	}
+	must(t, f.add(rowGroup, [][]float64{x}))
+	err = f.add(rowGroup, [][]float64{x})
+	if err == nil || !strings.Contains(err.Error(), "already closed") {
+		t.Errorf("error %v, want that of the file", err)
+	}
+	if err := f.finish(); err == nil {
+		t.Error("a file that could not be written is finished")
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
+		t.Errorf("%v is left, error %v", entries, err)
 	}
 }

@@ -181,6 +181,9 @@ func newRun(dir string, c *Config) (*Run, fingerprint, error) {
 	if err != nil {
 		return nil, fingerprint{}, err
 	}
+	if n := total(sw); n > maxRows {
+		return nil, fingerprint{}, fmt.Errorf("results: %d samples; a folder holds %d at most: use fewer starts or a smaller grid", n, int64(maxRows))
+	}
 	id, err := identify(c, sw)
 	return &Run{dir: dir, config: c, sweep: sw, started: time.Now()}, id, err
 }
@@ -248,6 +251,11 @@ func (r *Run) path(elem ...string) string { return filepath.Join(append([]string
 
 func (r *Run) chunks() int64 { return chunks(r.sweep) }
 
+// total is the number of samples of a sweep.
+func total(sw *batch.Sweep) int64 {
+	return int64(len(sw.Methods)) * int64(sw.Grid.Len()) * int64(sw.Starts.Len())
+}
+
 // chunks is the number of chunks of one method.
 func chunks(sw *batch.Sweep) int64 {
 	return (int64(sw.Starts.Len())*int64(sw.Grid.Len()) + batch.ChunkSize - 1) / batch.ChunkSize
@@ -311,13 +319,9 @@ func (r *Run) do(ctx context.Context) (*batch.Report, error) {
 			return nil, err
 		}
 		defer samples.drop() // nothing is left to drop once it is finished
-		sw.Prepare = func(c *batch.Chunk) (err error) {
-			c.Prepared, err = samples.encode(c)
-			return err
-		}
 		sw.Sink = func(c *batch.Chunk) error {
 			log.count(c)
-			return samples.add(c.Prepared.(*pages))
+			return samples.chunk(c)
 		}
 	} else {
 		sw.Sink = func(c *batch.Chunk) error {
@@ -389,7 +393,7 @@ func (r *Run) writeAll(ctx context.Context, samples *sampleWriter, rep *batch.Re
 		return err
 	}
 	s := &summary{Problem: sw.Model.Problem().Name, DType: batch.DTypeName(sw.DType), Complete: !interrupted, Done: rows, Reference: map[string]float64{},
-		Samples: int64(len(sw.Methods)) * int64(sw.Grid.Len()) * int64(sw.Starts.Len())}
+		Samples: total(sw)}
 	for i, v := range sw.Grid.At(rep.Reference) {
 		s.Reference[sw.Grid[i].Name] = v
 	}
@@ -459,9 +463,7 @@ func (r *Run) writePaths(ctx context.Context, labels []string, interrupted bool,
 		traced.Methods = sw.Methods[:min(int64(len(sw.Methods)), done/perMethod)]
 	}
 	if len(traced.Methods) > 0 {
-		err = traced.TracePart(ctx, pathPoints(sw.Grid, sw.Grid.Reference(reference)), PathStarts, PathRows+1, func(method int, path *batch.Path) error {
-			return f.path(method, path)
-		})
+		err = traced.TracePart(ctx, pathPoints(sw.Grid, sw.Grid.Reference(reference)), PathStarts, PathRows+1, f.path)
 	}
 	if err != nil && !(interrupted && errors.Is(err, context.DeadlineExceeded)) {
 		f.drop()

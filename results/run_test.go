@@ -391,11 +391,15 @@ func TestCreateRefusals(t *testing.T) {
 			t.Errorf("%.40s: error %v, want one of one line", dir, err)
 		}
 	}
-	// A configuration that is wrong writes nothing.
+	// A configuration that is wrong, or has more samples than a file can hold, writes nothing.
 	c.Methods[0].Name = "gdd"
 	out := filepath.Join(t.TempDir(), "out")
 	if _, err := Create(out, c, false); err == nil {
 		t.Error("an unknown method is taken")
+	}
+	many := configOf(t, "square", "0.01:100:5", 1_000_000_000, "gd")
+	if _, err := Create(out, many, false); err == nil || !strings.Contains(err.Error(), "5000000000 samples; a folder holds") {
+		t.Errorf("error %v, want one that says how many samples a folder holds", err)
 	}
 	if _, err := os.Stat(out); !os.IsNotExist(err) {
 		t.Error("something was written")

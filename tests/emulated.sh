@@ -40,16 +40,24 @@ said=$(on Nehalem --starts 10 --engine native) || code=$?
 [ "$code" = 2 ] || fail "--engine native without AVX: exit code $code, want 2"
 [ "$said" = "sweep: --engine native does not work here: $none" ] || fail "--engine native without AVX says '$said'"
 
-# Every problem with every method that can run on it, every sampler.
+# on_arm64 NAME ARGUMENTS...: gives the same there and here.
+on_arm64() {
+  local name=$1
+  shift
+  "$sweep" "$@" --quiet --out "$tmp/$name" >/dev/null
+  qemu-aarch64 "$arm64" "$@" --quiet --out "$tmp/$name-arm64" >/dev/null
+  same "$tmp/$name" "$tmp/$name-arm64"
+}
+
+# A fine grid; numbers of float32; every problem with every method that can run on it; every sampler.
+on_arm64 grid --alpha 0.01:100:200 --starts 1 --method gd
+on_arm64 float32 --problem exponential --alpha 0.02:70:5 --starts 20 --dtype float32
 methods=$("$sweep" methods | awk '/^[a-z]/ && $1 != "sweep" {print $1}' | paste -sd,)
 samplers=(uniform halton lhs grid) count=0
 for file in "$problems"/*.toml; do
   problem=$(basename "$file" .toml) can=$methods
   grep -q '^inverse' "$file" || can=${can/,pg,/,}
-  args=(--problem "$problem" --alpha 0.02:70:3 --starts 4 --seed 7 --method "$can" --quiet --sampler "${samplers[count % 4]}")
-  "$sweep" "${args[@]}" --out "$tmp/$problem" >/dev/null
-  qemu-aarch64 "$arm64" "${args[@]}" --out "$tmp/$problem-arm64" >/dev/null
-  same "$tmp/$problem" "$tmp/$problem-arm64"
+  on_arm64 "$problem" --problem "$problem" --alpha 0.02:70:3 --starts 4 --seed 7 --method "$can" --sampler "${samplers[count % 4]}"
   count=$((count + 1))
 done
 [ $count -gt 1 ] || fail "no problems in $problems"

@@ -20,9 +20,11 @@ GOARCH=arm64 "${GO:-go}" build -tags nocuda -gcflags=-S $packages 2>"$listing" |
 
 # FILE LINE FUNCTION'S-FILE INSTRUCTION SYMBOL of all that may be wrong; the symbol is - for fused operations.
 found=$(awk '
+  BEGIN { of = "-" } # of code that the compiler adds no file is known
+  /\tTEXT\t/ { texts++; of = "-" }
   { if (!match($0, /\([^()]*\.go:[0-9]+\)/)) next
     at = substr($0, RSTART+1, RLENGTH-2); line = at; sub(/.*:/, "", line); sub(/:[0-9]+$/, "", at) }
-  /\tTEXT\t/ { texts++; of = at }
+  /\tTEXT\t/ { of = at }
   /\tFN?M(ADD|SUB)[SD]\t/ { match($0, /FN?M(ADD|SUB)[SD]/); print at, line, of, substr($0, RSTART, RLENGTH), "-" }
   match($0, /[ \t$]math\.[A-Za-z0-9]+(·f)?\(SB\)/) {
     name = substr($0, RSTART+6, RLENGTH-6); sub(/(·f)?\(SB\).*/, "", name); print at, line, of, "math", name }
