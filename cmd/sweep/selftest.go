@@ -79,7 +79,7 @@ type selftest struct {
 
 // Sizes of the self-test.
 const (
-	selftestSamples    = 300     // of each problem x method
+	selftestSamples    = 200     // of each problem x method
 	selftestMany       = 300_000 // of one program in each type: threads and lanes take a sample after the other
 	selftestIterations = 25
 	selftestRows       = 8 // traced of every seventh program
