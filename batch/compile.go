@@ -304,6 +304,7 @@ func (c *compiler) step(prog *program.Program, split bool) (*program.Func, []*Va
 	out = append(out, newIteration, newEvaluations)
 	if len(s.fallback) > 0 {
 		out = append(out, newFallbacks)
+		prog.Rare = []int{counted}
 	} else {
 		prog.Slots[counted].Fixed = true // it stays zero
 	}

@@ -53,13 +53,7 @@ func (e *emitter) instr(i int32) {
 		e.affine(rTemp, e.f.Affines[x.imm])
 		d := e.result(i)
 		for u := range e.v {
-			r := e.number(vectors, d, u)
-			if e.isa.zmm {
-				e.a.EVEX(&amd64.FromReg, r, 0, 0, amd64.V(uint8(rTemp)))
-			} else {
-				e.a.VEX(&amd64.FromRegX, amd64.X, r, 0, amd64.V(uint8(rTemp)))
-				e.a.VEX(&amd64.SplatY, amd64.Y, r, 0, amd64.V(r))
-			}
+			e.splat(e.number(vectors, d, u), rTemp)
 		}
 		e.define(i, d)
 		return
@@ -127,6 +121,16 @@ func (e *emitter) instr(i int32) {
 	case shGather:
 		e.gather(i, f)
 	}
+}
+
+// splat writes general register r into all lanes of d.
+func (e *emitter) splat(d uint8, r amd64.Reg) {
+	if e.isa.zmm {
+		e.a.EVEX(&amd64.FromReg, d, 0, 0, amd64.V(uint8(r)))
+		return
+	}
+	e.a.VEX(&amd64.FromRegX, amd64.X, d, 0, amd64.V(uint8(r)))
+	e.a.VEX(&amd64.SplatY, amd64.Y, d, 0, amd64.V(d))
 }
 
 // simple writes d = a in b.

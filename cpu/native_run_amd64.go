@@ -159,6 +159,7 @@ func (x *nativeExecutable) worker() *lanes {
 	if len(x.tables) > 0 {
 		w.frame.tables = uintptr(unsafe.Pointer(&x.tables[0]))
 	}
+	w.frame.all = w.all()
 	w.frame.pool = addressOf(w.pool)
 	w.frame.ended = addressOf(w.ended)
 	w.frame.fixed = addressOf(w.fixed)
@@ -297,7 +298,7 @@ func (x *nativeExecutable) work(ctx context.Context, b *program.Batch, next *ato
 			w.closeUp()
 		}
 		f.strips = w.strips
-		f.steps = max(1, steps/w.strips)
+		f.steps, f.runBudget = max(1, steps/w.strips), steps
 		f.endedCount = 0
 		w.call(x.step)
 		w.collect(b)
@@ -440,8 +441,42 @@ func (w *lanes) collect(b *program.Batch) {
 	}
 	w.mapColumns(x.final, x.cost[2], w.ended, w.results, n)
 	number := w.ended[(x.columns()-1)*x.endedPitch()/8:][:n]
+	// Samples often end in the order in which they began: long stretches of successive numbers are written as such.
+	stretches := 1
+	for i := 1; i < n; i++ {
+		if number[i] != number[i-1]+1 {
+			stretches++
+		}
+	}
+	if stretches > n/16 {
+		w.scatter(b, number)
+		return
+	}
+	for from := 0; from < n; {
+		first, to := number[from], from+1
+		for to < n && number[to] == first+uint64(to-from) {
+			to++
+		}
+		for k, t := range x.stages.Report {
+			col, out := w.results[k*x.endedPitch()/8:][from:to], b.Out[k][first:]
+			if t != program.I64 {
+				copy(out, floats(col))
+				continue
+			}
+			out = out[:len(col)]
+			for i, v := range col {
+				out[i] = float64(int64(v))
+			}
+		}
+		from = to
+	}
+}
+
+// scatter writes results of samples in any order.
+func (w *lanes) scatter(b *program.Batch, number []uint64) {
+	x := w.x
 	for k, t := range x.stages.Report {
-		col := w.results[k*x.endedPitch()/8:][:n]
+		col := w.results[k*x.endedPitch()/8:][:len(number)]
 		out := b.Out[k]
 		if t == program.I64 {
 			for i, s := range number {

@@ -24,6 +24,7 @@ type Program struct {
 	Status    int   // I64 slot: 0 while running, else why it stopped
 	Iteration int   // I64 slot: index of the iterate that the state holds, -1 before the first
 	Results   []int // slots that a Batch reports, F64 or I64
+	Rare      []int // I64 slots that count what seldom happens, which engines may treat apart
 
 	// The parts of Step kept apart, for an engine that evaluates the problem in
 	// its own way: Update takes the first len(Update.In)-len(Quantities) slots and then the Quantities (F64) of

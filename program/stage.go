@@ -13,13 +13,20 @@ import (
 // reported is not: [Stages.Final] computes it from the state before the last step, so
 // that no step of a running sample pays for it.
 type Stages struct {
-	Kept   []int // slots: first those that stay as Setup makes them, then those that move
-	Fixed  int   // how many of Kept stay
-	Setup  *Func // the program's inputs -> the slots in Kept, then Status if Ended
-	Step   *Func // Kept -> the next values of the moving ones, then a Bool: the sample goes on after this step
-	Final  *Func // Kept, before the step that ends the sample -> the Results
-	Ended  bool  // Setup may end a sample: its results are then what Setup makes of all slots
-	Report []Type
+	Kept  []int // slots: first those that stay as Setup makes them, then those that move
+	Fixed int   // how many of Kept stay
+	Setup *Func // the program's inputs -> the slots in Kept, then Status if Ended
+	Step  *Func // Kept -> the next values of the moving ones, then a Bool: the sample goes on after this step
+	Final *Func // Kept, before the step that ends the sample -> the Results
+	// Run is Step for a sample that goes on, while its counters lie between their bounds and nothing happens that
+	// Program.Rare counts: Kept -> the next values of the moving slots that are neither Counters nor Unmoved,
+	// then two Bools: the sample goes on, and nothing rare happens. With one of them false the others mean nothing,
+	// with the second false the first does not either.
+	Run      *Func
+	Counters []Counter
+	Unmoved  []int // in Kept: moving slots that stay as they are
+	Ended    bool  // Setup may end a sample: its results are then what Setup makes of all slots
+	Report   []Type
 }
 
 // Stage takes p, which must be valid, apart. The bits of all results stay.
@@ -137,6 +144,7 @@ func (p *Program) Stage() *Stages {
 		return out
 	})
 	s.Report = s.Final.OutTypes()
+	s.run(p)
 
 	status := &p.Setup.Instrs[p.Setup.Out[p.Status]]
 	s.Ended = status.Op != OpConst || status.Imm != 0

@@ -13,8 +13,12 @@ import (
 // slot that only a result looks at.
 func TestStage(t *testing.T) {
 	r := rand.New(rand.NewPCG(11, 12))
-	for round := range 300 {
+	between := 0
+	for round := range 600 {
 		p := progtest.Program(r, 1+r.IntN(3), 60)
+		if round%4 < 2 {
+			p = progtest.Iteration(r, 1+r.IntN(3))
+		}
 		if round%2 == 0 {
 			p.Optimize()
 		}
@@ -50,6 +54,7 @@ func TestStage(t *testing.T) {
 			}
 			for {
 				next := s.Step.Eval(state...)
+				between += checkRun(t, s, state, next)
 				if next[len(next)-1] == 0 {
 					break
 				}
@@ -65,6 +70,10 @@ func TestStage(t *testing.T) {
 				}
 			}
 		}
+	}
+
+	if between < 5000 {
+		t.Errorf("%d steps with counters between their bounds, too few to mean anything", between)
 	}
 
 	// A slot that is only reported is not kept.
@@ -128,4 +137,48 @@ func TestStageRoots(t *testing.T) {
 			near = math.Nextafter(near, math.Inf(1))
 		}
 	}
+}
+
+// checkRun compares Run with Step in one state, and returns 1 where it may be compared.
+func checkRun(t *testing.T, s *program.Stages, state, next []uint64) int {
+	t.Helper()
+	counter := map[int]bool{}
+	for _, c := range s.Counters {
+		v := int64(state[c.Kept])
+		if v < c.From || v >= c.To {
+			return 0
+		}
+		if got := int64(next[c.Kept-s.Fixed]); got != v+1 {
+			t.Fatalf("counter %d goes from %d to %d", c.Kept, v, got)
+		}
+		counter[c.Kept] = true
+	}
+	run := s.Run.Eval(state...)
+	if usual := run[len(run)-1]; usual == 0 {
+		return 0
+	}
+	run = run[:len(run)-1]
+	for _, k := range s.Unmoved {
+		if next[len(next)-1] != 0 && next[k-s.Fixed] != state[k] {
+			t.Fatalf("slot %d moves from %d to %d where nothing rare happens", k, state[k], next[k-s.Fixed])
+		}
+		counter[k] = true
+	}
+	if got, want := run[len(run)-1], next[len(next)-1]; got != want {
+		t.Fatalf("with counters %v Run says %d, Step %d\n%v\n%v", s.Counters, got, want, s.Run, s.Step)
+	}
+	if next[len(next)-1] == 0 {
+		return 1
+	}
+	for k := s.Fixed; k < len(s.Kept); k++ {
+		if counter[k] {
+			continue
+		}
+		typ := s.Step.Instrs[s.Step.Out[k-s.Fixed]].Type
+		if !progtest.Same(typ, run[0], next[k-s.Fixed]) {
+			t.Fatalf("slot %d: Run says %#x, Step %#x\n%v\n%v", k, run[0], next[k-s.Fixed], s.Run, s.Step)
+		}
+		run = run[1:]
+	}
+	return 1
 }
