@@ -20,10 +20,11 @@ const (
 	rRan = amd64.R13
 
 	// longestRun is how many steps a strip makes alone, at most, before the others have their turn.
-	longestRun = 64
-	// pause is how many times no run is tried after one that came to something rare: where that is
-	// not so rare, tries cost little.
-	pause = 8
+	longestRun = 128
+	// Leaving a run costs as much as a few steps. After one that was shorter than shortRun, the next
+	// pause visits try none, so that where samples end all the time, or rare things happen, little is lost.
+	shortRun = 6
+	pause    = 64
 )
 
 // lowerRun prepares the code of runs, nil where the program gets none.
@@ -97,6 +98,8 @@ func (n *native) emitRun(a *amd64.Asm, consts *constants, l *lowered) *emitter {
 	a.Bind(try)
 	a.MovMR(amd64.M(rFrame, frameRunLeft), rTemp)
 	a.Bind(enter)
+	a.MI(amd64.Cmp, amd64.M(rFrame, frameRunPause), 0)
+	a.JumpIf(amd64.NE, over)
 	a.MovRM(rRun, amd64.M(rFrame, frameRunLeft))
 	a.MovRM(rTemp, n.running())
 	a.RM(amd64.Cmp, rTemp, amd64.M(rFrame, frameAll))
@@ -142,10 +145,10 @@ func (n *native) emitRun(a *amd64.Asm, consts *constants, l *lowered) *emitter {
 	for _, s := range state {
 		e.putState(s.input, rCur, s.slot*n.column())
 	}
-	a.MovMI(amd64.M(rFrame, frameRunPause), pause)
 	a.MovRM(rRan, amd64.M(rFrame, frameRunLength))
 	a.RR(amd64.Sub, rRan, rRun)
 	n.advance(e, rRan, rCur)
+	e.pauseAfter(rRan)
 	n.spend(a)
 	a.Jump(over)
 	a.Use(main)
@@ -181,6 +184,7 @@ func (n *native) emitRun(a *amd64.Asm, consts *constants, l *lowered) *emitter {
 		a.MovRM(rTemp, amd64.M(rFrame, frameRunLeft))
 		a.RR(amd64.Sub, rTemp, rRan)
 		a.MovMR(amd64.M(rFrame, frameRunLeft), rTemp)
+		e.pauseAfter(rRan)
 	}, enter)
 	a.Use(main)
 
@@ -198,6 +202,15 @@ func (n *native) emitRun(a *amd64.Asm, consts *constants, l *lowered) *emitter {
 	n.spend(a)
 	a.Bind(over)
 	return e
+}
+
+// pauseAfter lets the next visits try no run if one was short.
+func (e *emitter) pauseAfter(steps amd64.Reg) {
+	long := e.a.Label()
+	e.a.RI(amd64.Cmp, steps, shortRun)
+	e.a.JumpIf(amd64.GE, long)
+	e.a.MovMI(amd64.M(rFrame, frameRunPause), pause)
+	e.a.Bind(long)
 }
 
 // putState stores v as a column of the strip, wherever it is.

@@ -93,6 +93,9 @@ func (s *scaler) edit(in *Instr, args []Value) (Value, bool) {
 	}
 	switch in.Op {
 	case OpMul:
+		if args[0] == args[1] { // for the sum of squares that it stands in, mostly, which has no use for a factor
+			return NoValue, false
+		}
 		return s.whole(scaled{b.Mul(x[0].v, x[1].v), x[0].exp + x[1].exp}), true
 	case OpDiv:
 		return s.whole(scaled{b.Div(x[0].v, x[1].v), x[0].exp - x[1].exp}), true
