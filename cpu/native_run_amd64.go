@@ -441,52 +441,30 @@ func (w *lanes) collect(b *program.Batch) {
 	}
 	w.mapColumns(x.final, x.cost[2], w.ended, w.results, n)
 	number := w.ended[(x.columns()-1)*x.endedPitch()/8:][:n]
-	// Samples often end in the order in which they began: long stretches of successive numbers are written as such.
+	// Samples often end in the order in which they began: long stretches of successive numbers are copied.
 	stretches := 1
 	for i := 1; i < n; i++ {
 		if number[i] != number[i-1]+1 {
 			stretches++
 		}
 	}
-	if stretches > n/16 {
-		w.scatter(b, number)
-		return
-	}
 	for from := 0; from < n; {
-		first, to := number[from], from+1
-		for to < n && number[to] == first+uint64(to-from) {
-			to++
+		to := n
+		if stretches > 1 && stretches <= n/16 {
+			for to = from + 1; to < n && number[to] == number[to-1]+1; to++ {
+			}
 		}
-		for k, t := range x.stages.Report {
-			col, out := w.results[k*x.endedPitch()/8:][from:to], b.Out[k][first:]
-			if t != program.I64 {
-				copy(out, floats(col))
+		for k, out := range b.Out {
+			col := floats(w.results[k*x.endedPitch()/8:][from:to])
+			if stretches <= n/16 {
+				copy(out[number[from]:], col)
 				continue
 			}
-			out = out[:len(col)]
-			for i, v := range col {
-				out[i] = float64(int64(v))
+			for i, s := range number {
+				out[s] = col[i]
 			}
 		}
 		from = to
-	}
-}
-
-// scatter writes results of samples in any order.
-func (w *lanes) scatter(b *program.Batch, number []uint64) {
-	x := w.x
-	for k, t := range x.stages.Report {
-		col := w.results[k*x.endedPitch()/8:][:len(number)]
-		out := b.Out[k]
-		if t == program.I64 {
-			for i, s := range number {
-				out[s] = float64(int64(col[i]))
-			}
-			continue
-		}
-		for i, s := range number {
-			out[s] = math.Float64frombits(col[i])
-		}
 	}
 }
 

@@ -459,6 +459,15 @@ func (b *Builder) ToFloat(i Value) Value {
 	return b.Sub(b.FromBits(b.IAdd(i, b.Bits(b.F(shifter)))), b.F(shifter))
 }
 
+// Float is the F64 nearest to an I64, ties to even: its halves, each in the low bits of a power
+// of two, joined with one rounding.
+func (b *Builder) Float(i Value) Value {
+	const low, high = 0x433 << 52, 0x453 << 52 // the bits of 2^52 and 2^84
+	lo := b.FromBits(b.IOr(b.IAnd(i, b.I(1<<32-1)), b.I(low)))
+	hi := b.FromBits(b.IXor(b.Shr(i, b.I(32)), b.I(high|1<<31))) // the sign is a part of the number plus 2^63
+	return b.Add(b.Sub(hi, b.F(0x1p84+0x1p63+0x1p52)), lo)
+}
+
 // NewTable adds a table of constants, its length a power of two.
 func (b *Builder) NewTable(t []float64) int {
 	if n := len(t); n == 0 || n&(n-1) != 0 {

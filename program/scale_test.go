@@ -141,3 +141,24 @@ func TestAllFinite(t *testing.T) {
 		t.Errorf("%d comparisons, want one:\n%v", compares, f)
 	}
 }
+
+// Float rounds as Go does.
+func TestFloat(t *testing.T) {
+	b := program.NewBuilder("float")
+	f := b.Finish(b.Float(b.Input("i", program.I64)))
+	r := rand.New(rand.NewPCG(35, 36))
+	for k := range 100_000 {
+		i := int64(r.Uint64()) >> r.IntN(64)
+		if k%3 == 0 { // halfway, or nearly, between two numbers
+			i = i&^(1<<10-1) | 1<<r.IntN(11) + int64(r.IntN(3)-1)
+		}
+		if got := math.Float64frombits(f.Eval(uint64(i))[0]); got != float64(i) {
+			t.Fatalf("%d becomes %v, want %v", i, got, float64(i))
+		}
+	}
+	for _, i := range []int64{0, 1, -1, math.MaxInt64, math.MinInt64, 1 << 53, 1<<53 + 1, -(1<<53 + 1)} {
+		if got := math.Float64frombits(f.Eval(uint64(i))[0]); got != float64(i) {
+			t.Errorf("%d becomes %v, want %v", i, got, float64(i))
+		}
+	}
+}

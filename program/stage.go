@@ -17,7 +17,7 @@ type Stages struct {
 	Fixed int   // how many of Kept stay
 	Setup *Func // the program's inputs -> the slots in Kept, then Status if Ended
 	Step  *Func // Kept -> the next values of the moving ones, then a Bool: the sample goes on after this step
-	Final *Func // Kept, before the step that ends the sample -> the Results
+	Final *Func // Kept, before the step that ends the sample -> the Results, as F64s
 	// Run is Step for a sample that goes on, while its counters lie between their bounds and nothing happens that
 	// Program.Rare counts: Kept -> the next values of the moving slots that are neither Counters nor Unmoved,
 	// then two Bools: the sample goes on, and nothing rare happens. With one of them false the others mean nothing,
@@ -26,7 +26,6 @@ type Stages struct {
 	Counters []Counter
 	Unmoved  []int // in Kept: moving slots that stay as they are
 	Ended    bool  // Setup may end a sample: its results are then what Setup makes of all slots
-	Report   []Type
 }
 
 // Stage takes p, which must be valid, apart. The bits of all results stay.
@@ -140,10 +139,12 @@ func (p *Program) Stage() *Stages {
 			} else {
 				out[i] = slots[r]
 			}
+			if b.Type(out[i]) == I64 {
+				out[i] = b.Float(out[i])
+			}
 		}
 		return out
 	})
-	s.Report = s.Final.OutTypes()
 	s.run(p)
 
 	status := &p.Setup.Instrs[p.Setup.Out[p.Status]]

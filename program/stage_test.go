@@ -62,9 +62,6 @@ func TestStage(t *testing.T) {
 			}
 			for i, v := range s.Final.Eval(state...) {
 				x := math.Float64frombits(v)
-				if s.Report[i] == program.I64 {
-					x = float64(int64(v))
-				}
 				if !progtest.SameF64(x, b.Out[i][k]) {
 					t.Fatalf("round %d, sample %d: %s is %v, want %v", round, k, p.Slots[p.Results[i]].Name, x, b.Out[i][k])
 				}

@@ -162,7 +162,7 @@ func (k *kernel) run() error {
 	if err != nil {
 		return err
 	}
-	k.results(res, s.Report)
+	k.results(res, s.Final.OutTypes())
 	k.line("bra %s;", k.finished)
 	k.line("%s:", on)
 	k.set(s.Fixed, next[:len(next)-1])
