@@ -59,6 +59,7 @@ func Compile(m *graph.Model, spec Spec, o Options) (*program.Program, error) {
 	if err := c.write(prog); err != nil {
 		return nil, err
 	}
+	prog.Simplify()
 	prog.Optimize()
 	return prog, nil
 }

@@ -187,6 +187,10 @@ func (n *native) shape(step *lowered, o emitOptions) {
 		n.vectors, n.strips = 1, 2
 	case !n.isa.zmm:
 		n.vectors, n.strips = 2, 4
+	case p <= 11 && n.runsWith(5):
+		n.vectors, n.strips = 5, 2
+	case p <= 16 && !n.runsWith(4) && n.runsWith(3):
+		n.vectors, n.strips = 3, 3
 	case p <= 16:
 		n.vectors, n.strips = 4, 2
 	case p <= 40, step.cost > 10*float64(len(step.nodes)): // in loops, which wait for themselves

@@ -27,29 +27,34 @@ const (
 	pause    = 64
 )
 
-// lowerRun prepares the code of runs, nil where the program gets none.
-func (n *native) lowerRun(ordered bool) *lowered {
+// runsWith reports whether the program can have runs with strips of so many vectors: its step is
+// straight, and the registers hold the state before the step, after it, and something to compute with.
+func (n *native) runsWith(vectors int) bool {
 	st := n.stages
 	for _, in := range st.Run.Instrs {
 		switch in.Op {
 		case program.OpLoop, program.OpGuard, program.OpLoad, program.OpStore, program.OpTable:
-			return nil
+			return false
 		}
 	}
 	carried := 0
 	for k, typ := range st.Run.In {
 		if typ == program.Bool {
-			return nil
+			return false
 		}
 		if n.carries(k) {
 			carried++
 		}
 	}
-	// The state before the step, after it, and something to compute with.
-	if 2*carried+2 > n.isa.regs/n.vectors {
+	return 2*carried+2 <= n.isa.regs/vectors
+}
+
+// lowerRun prepares the code of runs, nil where the program gets none.
+func (n *native) lowerRun(ordered bool) *lowered {
+	if !n.runsWith(n.vectors) {
 		return nil
 	}
-	l := lower(st.Run, 0, n.isa.zmm, ordered)
+	l := lower(n.stages.Run, 0, n.isa.zmm, ordered)
 	end := int32(len(l.nodes))
 	for v := range l.nodes { // the old state is needed until it is known whether a sample ends
 		if x := &l.nodes[v]; x.op == program.OpInput && n.carries(int(x.imm)) {
@@ -138,6 +143,8 @@ func (n *native) emitRun(a *amd64.Asm, consts *constants, l *lowered) *emitter {
 		e.inReg(usual)
 		a.JumpIf(e.allLanes(usual), rare)
 		e.unpin()
+		e.kill(usual)
+		e.flush()
 	}
 	here := e.save()
 	main := a.Use(a.Section())

@@ -162,3 +162,49 @@ func TestFloat(t *testing.T) {
 		}
 	}
 }
+
+// Products keep their values but for rounding, whatever of them is fixed, and need fewer operations.
+func TestGroupFixed(t *testing.T) {
+	r := rand.New(rand.NewPCG(37, 38))
+	fixed := func(input int) bool { return input < 2 }
+	saved, worse := 0, 0
+	for range 500 {
+		b := program.NewBuilder("products")
+		v := append(b.Inputs("x", 4), b.F(0.1), b.F(3))
+		for range 12 {
+			v = append(v, b.Mul(v[r.IntN(len(v))], v[r.IntN(len(v))]))
+		}
+		f := b.Finish(v[r.IntN(len(v)):]...)
+		g := program.GroupFixed(f, fixed)
+		if err := g.Validate(); err != nil {
+			t.Fatal(err)
+		}
+		x := []float64{0.9 + 0.2*r.Float64(), 1.1 - 0.2*r.Float64(), 0.9 - r.Float64(), 1.1 + 0.1*r.Float64()}
+		got, want := g.EvalF64(x...), f.EvalF64(x...)
+		for k := range want { // hundreds of factors at most, a rounding each
+			if w := math.Abs(want[k]); w > 1e-280 && w < 1e280 && !(math.Abs(got[k]-want[k]) <= 1e-12*w) {
+				t.Fatalf("%v, want %v in\n%v\n%v", got[k], want[k], f, g)
+			}
+		}
+		moving := func(f *program.Func) (n int) { // operations that each step makes
+			moves := make([]bool, len(f.Instrs))
+			for i, in := range program.Optimize(f, false).Instrs {
+				if in.Op == program.OpInput {
+					moves[i] = !fixed(int(in.Imm))
+				} else if in.Op == program.OpMul && (moves[in.A] || moves[in.B]) {
+					moves[i] = true
+					n++
+				}
+			}
+			return n
+		}
+		m, n := moving(f), moving(g)
+		saved += m - n
+		if n > m { // a product that was there already has no other use any more
+			worse++
+		}
+	}
+	if saved < 100 || worse > 0 {
+		t.Errorf("%d operations are saved, %d functions have more than before", saved, worse)
+	}
+}
