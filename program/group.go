@@ -38,7 +38,7 @@ func (g *grouper) isFixed(v Value) bool {
 
 // edit is the copier's.
 func (g *grouper) edit(in *Instr, args []Value) (Value, bool) {
-	if in.Op != OpMul || in.Strict {
+	if in.Op != OpMul || in.Strict || args[0] == args[1] { // a square mostly stands in a sum, and ends in a multiply-add
 		return NoValue, false
 	}
 	x, y := args[0], args[1]

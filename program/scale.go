@@ -93,7 +93,7 @@ func (s *scaler) edit(in *Instr, args []Value) (Value, bool) {
 	}
 	switch in.Op {
 	case OpMul:
-		if args[0] == args[1] { // for the sum of squares that it stands in, mostly, which has no use for a factor
+		if args[0] == args[1] { // a square mostly stands in a sum, and ends in a multiply-add
 			return NoValue, false
 		}
 		return s.whole(scaled{b.Mul(x[0].v, x[1].v), x[0].exp + x[1].exp}), true
