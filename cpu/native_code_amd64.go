@@ -134,7 +134,7 @@ func emitProgram(p *program.Program, isa *isa, o emitOptions) (n *native, err er
 	}
 	var run *lowered
 	if !o.noRun {
-		run = n.lowerRun(ordered)
+		run = n.lowerRun(step.pressure, ordered)
 	}
 	n.runs = run != nil
 	setup := lower(st.Setup, len(st.Setup.Out), isa.zmm, ordered)
@@ -187,9 +187,9 @@ func (n *native) shape(step *lowered, o emitOptions) {
 		n.vectors, n.strips = 1, 2
 	case !n.isa.zmm:
 		n.vectors, n.strips = 2, 4
-	case p <= 11 && n.runsWith(5):
+	case p <= 11 && n.runsWith(5, p):
 		n.vectors, n.strips = 5, 2
-	case p <= 16 && !n.runsWith(4) && n.runsWith(3):
+	case p <= 16 && !n.runsWith(4, p) && n.runsWith(3, p):
 		n.vectors, n.strips = 3, 3
 	case p <= 16:
 		n.vectors, n.strips = 4, 2

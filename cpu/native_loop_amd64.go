@@ -28,8 +28,10 @@ const (
 )
 
 // runsWith reports whether the program can have runs with strips of so many vectors: its step is
-// straight, and the registers hold the state before the step, after it, and something to compute with.
-func (n *native) runsWith(vectors int) bool {
+// straight, and the registers hold the state before the step, after it, and something to compute with. Pressure is
+// how many values the step has alive at once: with AVX2's few registers, moves between them and memory
+// would cost more than a run saves (measured).
+func (n *native) runsWith(vectors, pressure int) bool {
 	st := n.stages
 	for _, in := range st.Run.Instrs {
 		switch in.Op {
@@ -46,12 +48,13 @@ func (n *native) runsWith(vectors int) bool {
 			carried++
 		}
 	}
-	return 2*carried+2 <= n.isa.regs/vectors
+	groups := n.isa.regs / vectors
+	return 2*carried+2 <= groups && (n.isa.zmm || pressure+carried <= groups)
 }
 
 // lowerRun prepares the code of runs, nil where the program gets none.
-func (n *native) lowerRun(ordered bool) *lowered {
-	if !n.runsWith(n.vectors) {
+func (n *native) lowerRun(pressure int, ordered bool) *lowered {
+	if !n.runsWith(n.vectors, pressure) {
 		return nil
 	}
 	l := lower(n.stages.Run, 0, n.isa.zmm, ordered)
