@@ -125,6 +125,7 @@ func emitProgram(p *program.Program, isa *isa, o emitOptions) (n *native, err er
 	st := p.Stage()
 	n = &native{stages: st}
 	n.geometry = geometry{isa: isa, inputs: len(p.In), fixed: st.Fixed, moving: len(st.Kept) - st.Fixed, results: len(p.Results)}
+	n.makeRun(p)
 	step := lower(st.Step, n.moving, isa.zmm, false)
 	n.shape(step, o)
 	// Measured: four vectors in turn hide the latencies better than any order.

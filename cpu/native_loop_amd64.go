@@ -27,29 +27,38 @@ const (
 	pause    = 64
 )
 
-// runsWith reports whether the program can have runs with strips of so many vectors: its step is
-// straight, and the registers hold the state before the step, after it, and something to compute with. Pressure is
+// makeRun prepares what runs need, where the step is straight and moves little enough that there may be some.
+func (n *native) makeRun(p *program.Program) {
+	const most = 8 // slots that move
+	if n.moving > most {
+		return
+	}
+	for _, in := range n.stages.Step.Instrs {
+		switch in.Op {
+		case program.OpLoop, program.OpGuard, program.OpLoad, program.OpStore, program.OpTable:
+			return
+		}
+	}
+	for _, typ := range n.stages.Step.In {
+		if typ == program.Bool {
+			return
+		}
+	}
+	n.stages.MakeRun(p)
+}
+
+// runsWith reports whether the program can have runs with strips of so many vectors: the registers hold the state before the step, after it, and something to compute with. Pressure is
 // how many values the step has alive at once: with AVX2's few registers, moves between them and memory
 // would cost more than a run saves (measured).
 func (n *native) runsWith(vectors, pressure int) bool {
-	st := n.stages
-	for _, in := range st.Run.Instrs {
-		switch in.Op {
-		case program.OpLoop, program.OpGuard, program.OpLoad, program.OpStore, program.OpTable:
-			return false
-		}
-	}
 	carried := 0
-	for k, typ := range st.Run.In {
-		if typ == program.Bool {
-			return false
-		}
+	for k := n.fixed; k < len(n.stages.Kept); k++ {
 		if n.carries(k) {
 			carried++
 		}
 	}
 	groups := n.isa.regs / vectors
-	return 2*carried+2 <= groups && (n.isa.zmm || pressure+carried <= groups)
+	return n.stages.Run != nil && 2*carried+2 <= groups && (n.isa.zmm || pressure+carried <= groups)
 }
 
 // lowerRun prepares the code of runs, nil where the program gets none.

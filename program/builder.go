@@ -1,6 +1,8 @@
 package program
 
 import (
+	"bytes"
+	"encoding/binary"
 	"fmt"
 	"math"
 )
@@ -64,11 +66,16 @@ type scope struct {
 }
 
 // NewBuilder starts a function with the given name.
-func NewBuilder(name string) *Builder {
+func NewBuilder(name string) *Builder { return newBuilder(name, 0) }
+
+// newBuilder starts a function of about n instructions.
+func newBuilder(name string, n int) *Builder {
 	return &Builder{
-		f:      &Func{Name: name},
-		scopes: []scope{{id: 0, start: -1, cse: map[instrKey]Value{}}},
+		f:      &Func{Name: name, Instrs: make([]Instr, 0, n)},
+		scopes: []scope{{id: 0, start: -1, cse: make(map[instrKey]Value, n)}},
 		affine: map[string]int{},
+		where:  make([]int, 0, n),
+		sign:   make([]bool, 0, n),
 	}
 }
 
@@ -645,16 +652,17 @@ func (b *Builder) Guard(cond Value, orElse []Value, body func() []Value) []Value
 // of the block by their place in it. It is empty for a block that is not made of pure
 // operations alone.
 func (b *Builder) blockKey(at int, in, orElse []Value) string {
-	var key []byte
-	place := map[Value]int{}
-	ref := func(v Value) string {
+	key := make([]byte, 0, 32*(len(b.f.Instrs)-at))
+	place := make(map[Value]uint64, len(b.f.Instrs)-at)
+	word := binary.LittleEndian.AppendUint64
+	ref := func(key []byte, v Value) []byte {
 		if c, ok := b.constant(v); ok {
-			return fmt.Sprintf(" %s:%x", b.Type(v), c)
+			return word(append(key, 'c', byte(b.Type(v))), c)
 		}
 		if p, ok := place[v]; ok {
-			return fmt.Sprintf(" b%d", p)
+			return word(append(key, 'b', 0), p)
 		}
-		return fmt.Sprintf(" v%d", v)
+		return word(append(key, 'v', 0), uint64(v))
 	}
 	for i := at; i < len(b.f.Instrs); i++ {
 		x := &b.f.Instrs[i]
@@ -664,21 +672,24 @@ func (b *Builder) blockKey(at int, in, orElse []Value) string {
 		if x.Op == OpConst {
 			continue
 		}
-		place[Value(i)] = len(place)
-		key = fmt.Appendf(key, ";%d %d", x.Op, x.Imm)
-		var args [3]string
+		place[Value(i)] = uint64(len(place))
+		key = word(append(key, 'o', byte(x.Op)), x.Imm)
+		first := len(key)
 		for k := range x.Op.NumArgs() {
-			args[k] = ref(x.Arg(k))
+			key = ref(key, x.Arg(k))
 		}
-		if commutes(x.Op) && args[1] < args[0] {
-			args[0], args[1] = args[1], args[0]
-		}
-		for _, a := range args {
-			key = append(key, a...)
+		if commutes(x.Op) {
+			const one = 10 // bytes that ref writes
+			if p, q := key[first:first+one], key[first+one:first+2*one]; bytes.Compare(q, p) < 0 {
+				var t [one]byte
+				copy(t[:], p)
+				copy(p, q)
+				copy(q, t[:])
+			}
 		}
 	}
 	for _, v := range append(in[:len(in):len(in)], orElse...) {
-		key = append(key, ref(v)...)
+		key = ref(key, v)
 	}
 	return string(key)
 }

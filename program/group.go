@@ -4,7 +4,7 @@ package program
 // no operation: of a*(a*(x*x)) it makes (a*a)*(x*x), and a*a is computed once a sample. Products
 // that differ in the order of their factors become one, as the parts of a second derivative often are.
 func groupFixed(f *Func, fixed func(input int) bool) *Func {
-	b := NewBuilder(f.Name)
+	b := newBuilder(f.Name, len(f.Instrs))
 	var args []Value
 	for i, t := range f.In {
 		args = append(args, b.Input(f.inName(i), t))

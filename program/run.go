@@ -15,9 +15,9 @@ type Counter struct {
 // result for Run to rely on that result.
 const longRun = 8
 
-// run makes Run and Counters from Step. In a sample that goes on and whose counters lie between their
-// bounds, what the counters and the end test decide is known, and need not be computed.
-func (s *Stages) run(p *Program) {
+// MakeRun makes Run, Counters and Unmoved from Step, for engines that want them. In a sample that goes on and whose counters
+// lie between their bounds, what the counters and the end test decide is known, and need not be computed.
+func (s *Stages) MakeRun(p *Program) {
 	f := s.Step
 	start := func(k int) int64 { // in a new sample
 		if in := &p.Setup.Instrs[p.Setup.Out[s.Kept[k]]]; in.Op == OpConst {
@@ -72,7 +72,7 @@ func (s *Stages) run(p *Program) {
 	for k := range bounds {
 		bounds[k] = Counter{Kept: k, From: math.MinInt32, To: math.MaxInt32}
 	}
-	b := NewBuilder("run")
+	b := newBuilder("run", len(f.Instrs))
 	var inputs []Value
 	for i, t := range f.In {
 		inputs = append(inputs, b.Input(f.inName(i), t))
@@ -171,7 +171,7 @@ func (s *Stages) usual(p *Program, f *Func) *Func {
 		last = max(last, v)
 	}
 
-	b := NewBuilder(f.Name)
+	b := newBuilder(f.Name, len(f.Instrs))
 	var inputs []Value
 	for i, t := range f.In {
 		inputs = append(inputs, b.Input(f.inName(i), t))

@@ -7,7 +7,7 @@ import "math"
 // constant. Multiplying by a power of two is exact: every value keeps its bits, except where one on the way leaves
 // the range of normal numbers by such a factor.
 func factorOut(f *Func) *Func {
-	b := NewBuilder(f.Name)
+	b := newBuilder(f.Name, len(f.Instrs))
 	var args []Value
 	for i, t := range f.In {
 		args = append(args, b.Input(f.inName(i), t))

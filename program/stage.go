@@ -18,7 +18,7 @@ type Stages struct {
 	Setup *Func // the program's inputs -> the slots in Kept, then Status if Ended
 	Step  *Func // Kept -> the next values of the moving ones, then a Bool: the sample goes on after this step
 	Final *Func // Kept, before the step that ends the sample -> the Results, as F64s
-	// Run is Step for a sample that goes on, while its counters lie between their bounds and nothing happens that
+	// What MakeRun makes. Run is Step for a sample that goes on, while its counters lie between their bounds and nothing happens that
 	// Program.Rare counts: Kept -> the next values of the moving slots that are neither Counters nor Unmoved,
 	// then two Bools: the sample goes on, and nothing rare happens. With one of them false the others mean nothing,
 	// with the second false the first does not either.
@@ -145,7 +145,6 @@ func (p *Program) Stage() *Stages {
 		}
 		return out
 	})
-	s.run(p)
 
 	status := &p.Setup.Instrs[p.Setup.Out[p.Status]]
 	s.Ended = status.Op != OpConst || status.Imm != 0
@@ -198,7 +197,7 @@ func (p *Program) counters(kept []bool, moving map[int]int) map[int]counter {
 // part writes a function of the slots in kept: write gets the value of every
 // slot (zero for those that are neither kept nor constant, which nothing asks for) and what copies values of Step.
 func (p *Program) part(name string, kept []int, constant map[int]Instr, same map[int]counter, write func(b *Builder, slots []Value, step func([]Value) []Value) []Value) *Func {
-	b := NewBuilder(name)
+	b := newBuilder(name, len(p.Step.Instrs))
 	slots := make([]Value, len(p.Slots))
 	is := make([]bool, len(p.Slots))
 	for _, i := range kept {

@@ -23,7 +23,8 @@ func TestStage(t *testing.T) {
 			p.Optimize()
 		}
 		s := p.Stage()
-		for _, f := range []*program.Func{s.Setup, s.Step, s.Final} {
+		s.MakeRun(p)
+		for _, f := range []*program.Func{s.Setup, s.Step, s.Final, s.Run} {
 			if err := f.Validate(); err != nil {
 				t.Fatal(err)
 			}
