@@ -199,13 +199,13 @@ func newEmitter(a *amd64.Asm, isa *isa, v int, l *lowered, consts *constants, in
 	return e
 }
 
-// Of the mask registers k0 cannot select lanes; it and the last two hold nothing
+// Of the mask registers k0, which cannot select lanes, and the last one hold nothing
 // from one instruction to the next.
 const (
-	maskGroups = 5
+	maskGroups = 6
 	kNone      = 0 // as the mask of an instruction: all lanes
-	kTemp      = 6
-	kTemp2     = 7
+	kTemp      = 7
+	kTemp2     = 0
 )
 
 // below is how much memory the code uses in front of the scratch register,

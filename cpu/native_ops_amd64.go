@@ -294,10 +294,14 @@ func (e *emitter) blendMasks(i int32) int {
 	a, b, c := e.mask(x.a), e.mask(x.b), e.mask(x.c)
 	d := e.result(i)
 	for u := range e.v {
-		k := a.k(u, kTemp)
-		e.kop(&amd64.KAnd, 0, k, b.k(u, kTemp2))
-		e.kop(&amd64.KAndN, kTemp2, k, c.k(u, kTemp2))
-		e.kop(&amd64.KOr, e.number(masks, d, u), 0, kTemp2)
+		k, to := a.k(u, kTemp), e.number(masks, d, u)
+		free := uint8(kTemp)
+		if k == kTemp {
+			free = to
+		}
+		e.kop(&amd64.KAnd, kTemp2, k, b.k(u, kTemp2))
+		e.kop(&amd64.KAndN, to, k, c.k(u, free))
+		e.kop(&amd64.KOr, to, kTemp2, to)
 	}
 	return d
 }
