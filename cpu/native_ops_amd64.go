@@ -21,12 +21,39 @@ func (e *emitter) body(from, to int32) {
 		case x.op == program.OpGuard:
 			i = e.guardBlock(i)
 		case x.dead || x.op == program.OpInput || x.op == program.OpConst || x.op == program.OpPhi:
+		case e.canWait(i):
+			e.late[i] = true
 		default:
+			for _, v := range x.args() {
+				if v >= 0 && e.late[v] {
+					e.late[v] = false
+					e.instr(v)
+					e.unpin()
+				}
+			}
 			e.instr(i)
 			e.unpin()
 			e.flush()
 		}
 	}
+}
+
+// canWait reports whether a comparison is better written right before its only reader: where mask registers are
+// few, and its operands live that long anyway.
+func (e *emitter) canWait(i int32) bool {
+	if e.class(i) != masks || e.masks <= len(e.files[masks].holds) || rowOf[e.nodes[i].op] == nil || rowOf[e.nodes[i].op].shape != shCompare || len(e.use[i]) != 1 {
+		return false
+	}
+	reader := e.use[i][0]
+	if int(reader) >= len(e.nodes) || rowOf[e.nodes[reader].op] == nil || e.loop[reader] != e.loop[i] || e.guard[reader] != e.guard[i] {
+		return false
+	}
+	for _, v := range e.nodes[i].args() {
+		if v >= 0 && e.last[v] < reader && e.home[v].kind != inConst {
+			return false
+		}
+	}
+	return true
 }
 
 func (e *emitter) instr(i int32) {
