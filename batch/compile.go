@@ -1,10 +1,13 @@
 package batch
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 
 	"invar/graph"
 	"invar/internal/linalg"
+	"invar/internal/nearest"
 	"invar/program"
 )
 
@@ -33,8 +36,31 @@ func DefaultLimits(minima bool) Limits {
 // Options say how Compile builds a program.
 type Options struct {
 	Limits
-	Outputs bool // report y too
-	Split   bool // write Program.Update, for an engine that evaluates the problem itself
+	DType   program.Type // of the samples' numbers: F64 (also None) or F32
+	Outputs bool         // report y too
+	Split   bool         // write Program.Update, for an engine that evaluates the problem itself
+}
+
+// DTypes are the types that the numbers of samples may have, by the names that people give them.
+var DTypes = []string{"float64", "float32"}
+
+// ParseDType is the type with one of the names of DTypes.
+func ParseDType(name string) (program.Type, error) {
+	switch name {
+	case "float64":
+		return program.F64, nil
+	case "float32":
+		return program.F32, nil
+	}
+	return program.None, fmt.Errorf("batch: dtype %q%s; %s are allowed", name, nearest.Hint(name, DTypes), strings.Join(DTypes, " and "))
+}
+
+// DTypeName is the name of t; None counts as F64.
+func DTypeName(t program.Type) string {
+	if t == program.F32 {
+		return "float32"
+	}
+	return "float64"
 }
 
 // Compile joins a problem with a method into one program for one sample.
@@ -54,6 +80,17 @@ func Compile(m *graph.Model, spec Spec, o Options) (*program.Program, error) {
 	if o.Iterations < 0 {
 		return nil, fmt.Errorf("batch: iterations %d; 0 or more are allowed", o.Iterations)
 	}
+	switch o.DType {
+	case program.None:
+		o.DType = program.F64
+	case program.F64:
+	case program.F32:
+		if o.Split {
+			return nil, errSplitFloat32
+		}
+	default:
+		return nil, fmt.Errorf("batch: numbers of type %s; %s and %s are allowed", o.DType, program.F64, program.F32)
+	}
 	c := compiler{m: m, spec: spec, o: o, n: p.N(), m2: p.M()}
 	prog := &program.Program{Name: p.Name + " " + spec.Method.Name}
 	if err := c.write(prog); err != nil {
@@ -63,6 +100,8 @@ func Compile(m *graph.Model, spec Spec, o Options) (*program.Program, error) {
 	prog.Optimize()
 	return prog, nil
 }
+
+var errSplitFloat32 = errors.New("batch: the gorgonia engine computes in float64 only; another engine runs float32")
 
 type compiler struct {
 	m     *graph.Model
@@ -105,16 +144,22 @@ func (c *compiler) write(prog *program.Program) (err error) {
 // The slots come in this order: parameters, minima, trial point, iterate, loss,
 // gradient norm, its value at the start, outputs, distance, counters, status, method.
 func (c *compiler) setup(prog *program.Program, vars []*Var) (*program.Func, error) {
-	b := program.NewBuilder("setup")
+	b := program.NewBuilderOf(c.o.DType, "setup")
+	input := func(name string) Value {
+		prog.In = append(prog.In, name)
+		v := b.Input(name, program.F64)
+		if c.o.DType == program.F32 {
+			v = b.Narrow(v)
+		}
+		return v
+	}
 	var params []Value
 	for _, q := range c.m.Problem().Params {
-		prog.In = append(prog.In, q.Name)
-		params = append(params, b.Input(q.Name, program.F64))
+		params = append(params, input(q.Name))
 	}
 	var start []Value
 	for i := 0; i < c.n; i++ {
-		prog.In = append(prog.In, fmt.Sprintf("x%d", i))
-		start = append(start, b.Input(fmt.Sprintf("x%d", i), program.F64))
+		start = append(start, input(fmt.Sprintf("x%d", i)))
 	}
 	minima, err := c.m.EmitMinima(b, params)
 	if err != nil {
@@ -147,7 +192,8 @@ func (c *compiler) setup(prog *program.Program, vars []*Var) (*program.Func, err
 // fills in the program's slots.
 func (c *compiler) step(prog *program.Program, split bool) (*program.Func, []*Var, error) {
 	p, n := c.m.Problem(), c.n
-	b := program.NewBuilder("step")
+	float := c.o.DType
+	b := program.NewBuilderOf(float, "step")
 	prog.Slots, prog.Param, prog.Trial, prog.Results = nil, nil, nil, nil
 	slot := func(name string, t program.Type, fixed bool) Value {
 		prog.Slots = append(prog.Slots, program.Slot{Name: name, Type: t, Fixed: fixed})
@@ -160,32 +206,32 @@ func (c *compiler) step(prog *program.Program, split bool) (*program.Func, []*Va
 	var params, minima, trial, last []Value
 	for i, q := range p.Params {
 		prog.Param = append(prog.Param, i)
-		params = append(params, slot(q.Name, program.F64, true))
+		params = append(params, slot(q.Name, float, true))
 	}
 	for k := 0; k < c.nmin; k++ {
 		for i := 0; i < n; i++ {
-			minima = append(minima, slot(fmt.Sprintf("minimum%d.%d", k, i), program.F64, true))
+			minima = append(minima, slot(fmt.Sprintf("minimum%d.%d", k, i), float, true))
 		}
 	}
 	for i := 0; i < n; i++ {
 		prog.Trial = append(prog.Trial, len(prog.Slots))
-		trial = append(trial, slot(fmt.Sprintf("trial%d", i), program.F64, false))
+		trial = append(trial, slot(fmt.Sprintf("trial%d", i), float, false))
 	}
 	for i := 0; i < n; i++ {
-		last = append(last, result(fmt.Sprintf("x%d", i), program.F64))
+		last = append(last, result(fmt.Sprintf("x%d", i), float))
 	}
-	loss := result("loss", program.F64)
-	gnorm := result("grad_norm", program.F64)
-	gnorm0 := slot("grad_norm_start", program.F64, false)
+	loss := result("loss", float)
+	gnorm := result("grad_norm", float)
+	gnorm0 := slot("grad_norm_start", float, false)
 	var ys []Value
 	if c.o.Outputs {
 		for i := 0; i < c.m2; i++ {
-			ys = append(ys, result(fmt.Sprintf("y%d", i), program.F64))
+			ys = append(ys, result(fmt.Sprintf("y%d", i), float))
 		}
 	}
 	var distance Value
 	if c.nmin > 0 {
-		distance = result("distance", program.F64)
+		distance = result("distance", float)
 	}
 	prog.Iteration = len(prog.Slots)
 	iteration := result("iteration", program.I64)
@@ -207,11 +253,11 @@ func (c *compiler) step(prog *program.Program, split bool) (*program.Func, []*Va
 	if split {
 		inputs := map[string]Value{}
 		for _, v := range c.vars {
-			inputs[v.name] = slot("method."+v.name, program.F64, false)
+			inputs[v.name] = slot("method."+v.name, float, false)
 		}
 		var flat []Value
 		for _, name := range c.want().Names(n, c.m2) {
-			flat = append(flat, b.Input(name, program.F64))
+			flat = append(flat, b.Input(name, float))
 		}
 		s.Quantities = graph.Unflatten(c.want(), n, c.m2, flat)
 		s.input = func(name string) Value { return inputs[name] }
@@ -221,7 +267,7 @@ func (c *compiler) step(prog *program.Program, split bool) (*program.Func, []*Va
 			return nil, nil, err
 		}
 		s.Quantities = q
-		s.input = func(name string) Value { return slot("method."+name, program.F64, false) }
+		s.input = func(name string) Value { return slot("method."+name, float, false) }
 	}
 	s.inverse = func(y, x []Value) []Value {
 		r, err := c.m.EmitInverse(b, params, x, y)
@@ -243,7 +289,8 @@ func (c *compiler) step(prog *program.Program, split bool) (*program.Func, []*Va
 	}
 	newEvaluations := b.IAdd(before, b.I(1))
 	g := s.norm(s.Grad)
-	if c.o.GTol > 0 { // a gradient whose square overflows or vanishes would pass the test below
+	// A gradient whose square overflows or vanishes would pass the test below, and in float32 is nothing unusual.
+	if c.o.GTol > 0 || float == program.F32 {
 		g = linalg.Norm2(b, s.Grad)
 	}
 	newGnorm0 := b.Select(s.First, g, gnorm0)

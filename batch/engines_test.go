@@ -2,6 +2,8 @@ package batch_test
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -121,6 +123,30 @@ func TestThreads(t *testing.T) {
 				t.Errorf("%d threads: cell %d differs: %+v, want %+v", threads, i, b, a)
 			}
 		}
+	}
+}
+
+// What Prepare makes of a chunk is there for Sink, in order; its error ends the sweep.
+func TestPrepare(t *testing.T) {
+	m := model(t, "square")
+	sw := &batch.Sweep{Model: m, Starts: drawn(t, m, 5*batch.ChunkSize+1), Methods: specs(t, "gn,pg"), Limits: batch.DefaultLimits(true), Engine: &cpu.Portable{}, Threads: 4}
+	name := func(c *batch.Chunk) string { return fmt.Sprint(c.Method, c.Index, c.Batch.Out[0][c.Batch.N-1]) }
+	sw.Prepare = func(c *batch.Chunk) error { c.Prepared = name(c); return nil }
+	next := 0
+	sw.Sink = func(c *batch.Chunk) error {
+		if at := 6*c.Method + c.Index; at != next || c.Prepared != name(c) {
+			t.Errorf("chunk %d came with %v, want %d with %v", at, c.Prepared, next, name(c))
+		}
+		next++
+		return nil
+	}
+	if _, err := sw.Run(context.Background()); err != nil || next != 12 {
+		t.Errorf("%d chunks, error %v", next, err)
+	}
+	sw.Prepare = func(c *batch.Chunk) error { return io.ErrShortWrite }
+	sw.Sink = func(c *batch.Chunk) error { t.Error("a chunk that could not be prepared came"); return nil }
+	if _, err := sw.Run(context.Background()); err != io.ErrShortWrite {
+		t.Errorf("error %v, want that of Prepare", err)
 	}
 }
 

@@ -5,7 +5,13 @@ import (
 	"math"
 	"strconv"
 	"strings"
+
+	"invar/internal/elementary"
 )
+
+// A grid is the same to the bit on every machine, so these are not those of package math, and no product below may be
+// fused with a sum.
+var log10, pow = elementary.Scalar("log10"), elementary.Scalar("pow")
 
 // Axis is one parameter with the values that a sweep gives it.
 type Axis struct {
@@ -85,7 +91,7 @@ func ParseRange(s string) ([]float64, error) {
 		}
 		count = c
 	} else {
-		count = 1 + int(math.Round(pointsPerDecade*(math.Log10(hi)-math.Log10(lo)))) // hi/lo may overflow
+		count = 1 + int(math.Round(pointsPerDecade*(log10(hi)-log10(lo)))) // hi/lo may overflow
 		if lo < hi {
 			count = max(count, 2)
 		}
@@ -96,13 +102,19 @@ func ParseRange(s string) ([]float64, error) {
 	if count == 1 {
 		return bad("one point cannot hold both %v and %v", lo, hi)
 	}
-	v := make([]float64, count)
-	for i := range v {
+	at := func(lo, hi float64, i int) float64 {
 		t := float64(i) / float64(count-1)
-		if linear {
-			v[i] = lo*(1-t) + hi*t
-		} else {
-			v[i] = tidy(math.Pow(10, math.Log10(lo)*(1-t)+math.Log10(hi)*t))
+		return float64(lo*(1-t)) + float64(hi*t)
+	}
+	v := make([]float64, count)
+	if linear {
+		for i := range v {
+			v[i] = at(lo, hi, i)
+		}
+	} else {
+		from, to := log10(lo), log10(hi)
+		for i := range v {
+			v[i] = tidy(pow(10, at(from, to, i)))
 		}
 	}
 	v[0], v[count-1] = lo, hi
@@ -152,26 +164,26 @@ func (g Grid) At(i int) []float64 {
 }
 
 // Reference is the index of the point that path deviations refer to: the one
-// nearest to alpha = 1 and to the defaults of the other parameters. Distance is measured in
-// decades between numbers of one sign, and plainly otherwise.
+// nearest to alpha = 1 and to the defaults of the other parameters, on each axis the first such value. Distance is
+// measured in decades between numbers of one sign, and plainly otherwise.
 func (g Grid) Reference(defaults map[string]float64) int {
-	best, at := math.Inf(1), 0
-	for i := 0; i < g.Len(); i++ {
-		d := 0.0
-		for k, v := range g.At(i) {
-			want := defaults[g[k].Name]
-			if g[k].Name == "alpha" {
-				want = 1
-			}
-			e := math.Abs(v - want)
+	point := 0
+	for _, axis := range g {
+		want := defaults[axis.Name]
+		if axis.Name == "alpha" {
+			want = 1
+		}
+		best, at := math.Inf(1), 0
+		for i, v := range axis.Values {
+			d := math.Abs(v - want)
 			if v*want > 0 {
-				e = math.Abs(math.Log10(v / want))
+				d = math.Abs(log10(v / want))
 			}
-			d += e * e
+			if d < best {
+				best, at = d, i
+			}
 		}
-		if d < best {
-			best, at = d, i
-		}
+		point = point*len(axis.Values) + at
 	}
-	return at
+	return point
 }

@@ -68,6 +68,63 @@ func TestGrid(t *testing.T) {
 	}
 }
 
+// On a logarithmic range, value i is lo (hi/lo)^(i/(n-1)), to the rounding of its decimal logarithm.
+func TestLogarithmicRange(t *testing.T) {
+	for _, s := range []string{"0.01:100", "0.3:7", "0.05:20:27", "1e-300:1e300:61", "5e-324:1e308:10"} {
+		v, err := ParseRange(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lo, hi := math.Log2(v[0]), math.Log2(v[len(v)-1])
+		for i, x := range v {
+			want := lo + (hi-lo)*float64(i)/float64(len(v)-1)
+			if !(math.Abs(math.Log2(x)-want) <= 1e-15*max(1, math.Abs(lo), math.Abs(hi))) {
+				t.Errorf("%s: value %d is %v, want 2^%v", s, i, x, want)
+			}
+		}
+	}
+}
+
+// The reference is the nearest value on each axis, the first of two that are equally near.
+func TestReference(t *testing.T) {
+	for _, c := range []struct {
+		alpha, beta []float64
+		want        int
+	}{
+		{[]float64{0.5, 2, 3}, []float64{-1, 1, 0}, 2},             // |log 0.5| = |log 2|; beta = 0 by its distance
+		{[]float64{1000, 0.01, -0.5}, []float64{3}, 2},             // three decades, two decades, 1.5
+		{[]float64{1e300, 1e-300, 1e301}, []float64{7, -7, 6}, 2},  // products that would overflow
+		{[]float64{-5e-324, 2}, []float64{math.MaxFloat64, -2}, 3}, // the least number of the other sign is 1 away
+	} {
+		g := Grid{{"alpha", c.alpha}, {"beta", c.beta}}
+		if got := g.Reference(map[string]float64{"beta": 0}); got != c.want {
+			t.Errorf("the reference of %v is point %d, want %d", g, got, c.want)
+		}
+	}
+}
+
+func TestDistance(t *testing.T) {
+	inf, nan := math.Inf(1), math.NaN()
+	for _, c := range []struct {
+		a, b []float64
+		want float64
+	}{
+		{[]float64{3, 1}, []float64{0, 5}, 5},
+		{[]float64{1, 2, 3}, []float64{1, 2, 3}, 0},
+		{[]float64{3e300, 0}, []float64{0, 4e300}, 5e300},
+		{[]float64{3 * 5e-324, 0}, []float64{0, 4 * 5e-324}, 5 * 5e-324},
+		{[]float64{1e300, 1}, []float64{0, 1e-300}, 1e300},
+		{[]float64{math.MaxFloat64}, []float64{-math.MaxFloat64}, inf},
+		{[]float64{inf, 0}, []float64{0, 0}, inf},
+		{[]float64{0, 0}, []float64{0, nan}, inf},
+		{[]float64{inf, 0}, []float64{1, nan}, 0},
+	} {
+		if got := distance(c.a, c.b); got != c.want {
+			t.Errorf("the distance of %v and %v is %v, want %v", c.a, c.b, got, c.want)
+		}
+	}
+}
+
 func TestQuantiles(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(5, 6))
 	for n := 1; n < 60; n++ {
@@ -96,12 +153,58 @@ func TestQuantiles(t *testing.T) {
 				}
 				return s[k]
 			}
-			if got, want := quantile(append([]float64(nil), x...), q), at(sorted); got != want {
+			if got, want := quantileOf(x, q), at(sorted); got != want {
 				t.Errorf("quantile %v of %v = %v, want %v", q, sorted, got, want)
 			}
 			got, want := histogramQuantile(counts, q), at(finite)
 			if got != want && !(math.IsNaN(got) && math.IsNaN(want)) {
 				t.Errorf("histogram quantile %v of %v = %v, want %v", q, finite, got, want)
+			}
+		}
+	}
+}
+
+// quantileOf is quantile of numbers.
+func quantileOf(x []float64, q float64) float64 {
+	k := make([]uint64, len(x))
+	keys(k, x)
+	return quantile(k, make([]uint64, len(x)), q)
+}
+
+// Quantiles of many numbers, among them such as mislead the sample that selection begins with.
+func TestQuantilesOfMany(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(7, 8))
+	for name, at := range map[string]func(i, n int) float64{
+		"random":      func(int, int) float64 { return rnd.NormFloat64() },
+		"far apart":   func(int, int) float64 { return math.Exp(600 * rnd.NormFloat64()) },
+		"equal":       func(int, int) float64 { return -1.5 },
+		"two values":  func(int, int) float64 { return float64(rnd.IntN(2)) },
+		"mostly zero": func(int, int) float64 { return max(0, rnd.Float64()-0.7) },
+		"rising":      func(i, _ int) float64 { return float64(i) },
+		"falling":     func(i, _ int) float64 { return -float64(i) },
+		"NaN":         func(i, _ int) float64 { return math.NaN() },
+		"some lost":   func(i, _ int) float64 { return []float64{rnd.Float64(), math.NaN(), math.Inf(1), math.Inf(-1)}[i%4] },
+		"misleading": func(i, n int) float64 { // the sample sees the smallest
+			if i*narrowSample%n < narrowSample {
+				return rnd.Float64()
+			}
+			return 1 + rnd.Float64()
+		},
+	} {
+		for _, n := range []int{1, 2, 255, 256, 257, 1000, 10000, 12345} {
+			x := make([]float64, n)
+			for i := range x {
+				x[i] = at(i, n)
+			}
+			sorted := make([]float64, n)
+			for i, v := range x {
+				sorted[i] = orInf(v)
+			}
+			sort.Float64s(sorted)
+			for _, q := range []float64{0.01, 0.5, 0.9, 1} {
+				if got, want := quantileOf(x, q), sorted[rank(int64(n), q)]; got != want {
+					t.Errorf("%s: quantile %v of %d = %v, want %v", name, q, n, got, want)
+				}
 			}
 		}
 	}

@@ -14,7 +14,7 @@ var hig = Method{
 	Settings: []Setting{lr(0.1), {Name: "rcond", Default: 1e-6, Min: 0, Max: 0.999, Doc: rcond.Doc}},
 	Want:     graph.Jac | graph.GradY,
 	Step: func(s *Step) {
-		d, deficient := linalg.PowerApply(s.Builder, s.Jac, s.GradY, -0.5, s.Number("rcond"))
+		d, deficient := linalg.PowerApply(s.Builder, s.Jac, s.GradY, -0.5, s.rcond())
 		s.Fallback(deficient)
 		s.Move(s.scaled(s.Neg(s.Setting("lr")), d))
 	},

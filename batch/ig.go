@@ -16,14 +16,17 @@ var ig = Method{
 	Want:     graph.Jac | graph.GradY | graph.HessY,
 	Step: func(s *Step) {
 		dy := newtonStepY(s)
-		dx, deficient := linalg.LeastSquares(s.Builder, s.Jac, dy, s.Number("rcond"))
+		dx, deficient := linalg.LeastSquares(s.Builder, s.Jac, dy, s.rcond())
 		s.Fallback(deficient)
 		s.Move(dx)
 	},
 }
 
 // rcond is the setting of the methods that use a pseudo-inverse.
-var rcond = Setting{Name: "rcond", Default: 1e-13, Min: 0, Max: 0.999, Doc: "singular values below rcond times the largest count as zero"}
+var rcond = Setting{Name: "rcond", Default: 1e-13, Min: 0, Max: 0.999, Doc: "singular values below rcond times the largest count as zero; at least 4 max(m, n) eps"}
+
+// rcond is the setting, but not less than what rounding leaves of singular values that are zero: 4 max(m, n) eps.
+func (s *Step) rcond() float64 { return max(s.Number("rcond"), 4*float64(max(s.M, s.N))*s.Eps()) }
 
 // newtonStepY is the Newton step in y-space, dy = -lr H_L^-1 dL/dy. Where the
 // Hessian of the loss in y is singular (a linear loss), it is the gradient step

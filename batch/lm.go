@@ -42,7 +42,7 @@ var lm = Method{
 		t := s.Sub(s.Mul(s.F(2), ratio), one)
 		shrink := s.Max(s.F(1.0/3), s.Sub(one, s.Mul(t, s.Mul(t, t))))
 		// Damping below rounding is none; growth from there would waste trials.
-		grown := s.Mul(s.Max(lambda.Get(), s.F(0x1p-52)), nu.Get())
+		grown := s.Mul(s.Max(lambda.Get(), s.F(s.Eps())), nu.Get())
 		newLambda := s.Select(s.First, lambda.Get(), s.Select(accepted, s.Mul(lambda.Get(), shrink), grown))
 		newNu := s.Select(accepted, s.F(2), s.Mul(s.F(2), nu.Get()))
 

@@ -278,7 +278,7 @@ func startsIn(m *graph.Model, n int, seed uint64) [][]float64 {
 	all := make([][]float64, n)
 	for s := range all {
 		for _, b := range m.Problem().Box {
-			all[s] = append(all[s], b[0]+rnd.Float64()*(b[1]-b[0]))
+			all[s] = append(all[s], b[0]+float64(rnd.Float64()*(b[1]-b[0]))) // not fused: the same starts on every machine
 		}
 	}
 	return all

@@ -53,8 +53,8 @@ func (sw *Sweep) Trace(ctx context.Context) ([]Path, error) {
 }
 
 // TracePart gives yield the paths of a part of the sweep, and the index of each one's method: those of the first starts at the
-// given grid points, their first rows iterates only. The order is that of Trace.
-// Yield may keep the path. Memory is for one grid point at a time.
+// given grid points, their first rows iterates only. The order is that of Trace, whatever the number of threads; yield is called by
+// one goroutine at a time and may keep the path. Memory is for one grid point a thread.
 func (sw *Sweep) TracePart(ctx context.Context, points []int, starts, rows int, yield func(method int, p *Path) error) error {
 	if err := sw.ready(); err != nil {
 		return err
@@ -62,49 +62,89 @@ func (sw *Sweep) TracePart(ctx context.Context, points []int, starts, rows int, 
 	if err := sw.draw(); err != nil {
 		return err
 	}
-	p := sw.Model.Problem()
-	n, m := p.N(), p.M()
 	starts, rows = min(starts, sw.Starts.Len()), min(rows, sw.Limits.Iterations+1)
 	for index, spec := range sw.Methods {
-		spec, err := spec.Resolve(p)
+		t, err := sw.newTracer(spec, starts, rows)
 		if err != nil {
 			return err
 		}
-		prog, err := Compile(sw.Model, spec, Options{Limits: sw.Limits, Outputs: true, Split: sw.Split})
-		if err != nil {
-			return err
-		}
-		exe, err := sw.Engine.Compile(prog)
-		if err != nil {
-			return err
-		}
-		slots := append(slotsOf(prog, "x", n), slotsOf(prog, "y", m)...)
-		slots = append(slots, prog.Slot("loss"))
-		status := Column(prog, "status")
-		for _, point := range points {
-			b := prog.NewBatch(starts)
-			if err := sw.fill(int64(point)*int64(sw.Starts.Len()), b); err != nil {
+		inOrder := newSequence()
+		err = each(ctx, sw.threads(), len(points), func(ctx context.Context, i int) error {
+			paths, err := t.trace(ctx, points[i])
+			if err != nil {
 				return err
 			}
-			b.Trace = program.NewTrace(starts, rows, slots)
-			if err := exe.Run(ctx, b); err != nil {
+			if err := inOrder.wait(ctx, i); err != nil {
 				return err
 			}
-			for s := 0; s < starts; s++ {
-				path := &Path{Method: spec, Params: sw.params(point), Start: s, Status: Status(b.Out[status][s])}
-				for k := 0; k < b.Trace.Len[s]; k++ {
-					row := b.Trace.Data[s][k*len(slots) : (k+1)*len(slots)]
-					path.X = append(path.X, row[:n])
-					path.Y = append(path.Y, row[n:n+m])
-					path.Loss = append(path.Loss, row[n+m])
-				}
-				if err := yield(index, path); err != nil {
+			for _, p := range paths {
+				if err := yield(index, p); err != nil {
 					return err
 				}
 			}
+			inOrder.pass()
+			return nil
+		})
+		if err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// tracer records paths of one method.
+type tracer struct {
+	sw           *Sweep
+	spec         Spec
+	prog         *program.Program
+	exe          program.Executable
+	slots        []int // x, y, loss
+	starts, rows int
+}
+
+func (sw *Sweep) newTracer(spec Spec, starts, rows int) (*tracer, error) {
+	p := sw.Model.Problem()
+	t := &tracer{sw: sw, starts: starts, rows: rows}
+	var err error
+	if t.spec, err = spec.Resolve(p); err != nil {
+		return nil, err
+	}
+	if t.prog, err = Compile(sw.Model, t.spec, Options{Limits: sw.Limits, DType: sw.DType, Outputs: true, Split: sw.Split}); err != nil {
+		return nil, err
+	}
+	if t.exe, err = sw.Engine.Compile(t.prog); err != nil {
+		return nil, err
+	}
+	t.slots = append(slotsOf(t.prog, "x", p.N()), slotsOf(t.prog, "y", p.M())...)
+	t.slots = append(t.slots, t.prog.Slot("loss"))
+	return t, nil
+}
+
+// trace gives the paths of the first starts at a grid point.
+func (t *tracer) trace(ctx context.Context, point int) ([]*Path, error) {
+	b := t.prog.NewBatch(t.starts)
+	if err := t.sw.fill(int64(point)*int64(t.sw.Starts.Len()), b); err != nil {
+		return nil, err
+	}
+	b.Trace = program.NewTrace(t.starts, t.rows, t.slots)
+	if err := t.exe.Run(ctx, b); err != nil {
+		return nil, err
+	}
+	p := t.sw.Model.Problem()
+	n, m := p.N(), p.M()
+	status := Column(t.prog, "status")
+	paths := make([]*Path, t.starts)
+	for s := range paths {
+		rows := b.Trace.Len[s]
+		path := &Path{Method: t.spec, Params: t.sw.params(point), Start: s, Status: Status(b.Out[status][s]),
+			X: make([][]float64, rows), Y: make([][]float64, rows), Loss: make([]float64, rows)}
+		for k := range rows {
+			row := b.Trace.Data[s][k*len(t.slots) : (k+1)*len(t.slots)]
+			path.X[k], path.Y[k], path.Loss[k] = row[:n], row[n:n+m], row[n+m]
+		}
+		paths[s] = path
+	}
+	return paths, nil
 }
 
 // slotsOf are the slots name0..name(k-1).
@@ -131,7 +171,7 @@ const (
 // other way round).
 func (sw *Sweep) pathDeviation(ctx context.Context, spec Spec, cells []Cell) error {
 	limits := Limits{Iterations: min(pathIterations, sw.Limits.Iterations)}
-	prog, err := Compile(sw.Model, spec, Options{Limits: limits, Split: sw.Split})
+	prog, err := Compile(sw.Model, spec, Options{Limits: limits, DType: sw.DType, Split: sw.Split})
 	if err != nil {
 		return err
 	}
@@ -145,20 +185,25 @@ func (sw *Sweep) pathDeviation(ctx context.Context, spec Spec, cells []Cell) err
 		slots = append(slots, d)
 	}
 	starts := min(pathStarts, sw.Starts.Len())
-	// run traces the first starts of one grid point.
-	run := func(ctx context.Context, point int) (*program.Trace, error) {
-		b := prog.NewBatch(starts)
-		if err := sw.fill(int64(point)*int64(sw.Starts.Len()), b); err != nil {
-			return nil, err
+	width := len(slots)
+	// run traces the first starts of the grid points from..to-1.
+	run := func(ctx context.Context, from, to int) (*program.Trace, error) {
+		b := prog.NewBatch(starts * (to - from))
+		for point := from; point < to; point++ {
+			at := starts * (point - from)
+			one := &program.Batch{N: starts, In: cut(b.In, at, starts)}
+			if err := sw.fill(int64(point)*int64(sw.Starts.Len()), one); err != nil {
+				return nil, err
+			}
 		}
-		b.Trace = program.NewTrace(starts, limits.Iterations+1, slots)
+		b.Trace = program.NewTrace(b.N, limits.Iterations+1, slots)
 		return b.Trace, exe.Run(ctx, b)
 	}
-	ref, err := run(ctx, sw.Grid.Reference(sw.defaults()))
+	reference := sw.Grid.Reference(sw.defaults())
+	ref, err := run(ctx, reference, reference+1)
 	if err != nil {
 		return err
 	}
-	width := len(slots)
 	row := func(t *program.Trace, sample, k int) []float64 {
 		k = min(k, t.Len[sample]-1)
 		return t.Data[sample][k*width : (k+1)*width]
@@ -172,15 +217,11 @@ func (sw *Sweep) pathDeviation(ctx context.Context, spec Spec, cells []Cell) err
 			scale[s] = distance(first[:n], row(ref, s, limits.Iterations)[:n])
 		}
 	}
-	return sw.each(ctx, len(cells), func(ctx context.Context, point int) error {
-		t, err := run(ctx, point)
-		if err != nil {
-			return err
-		}
+	deviation := func(t *program.Trace, first int) float64 {
 		worst := 0.0
 		for s := 0; s < starts; s++ {
 			for k := 0; k <= limits.Iterations; k++ {
-				d := distance(row(t, s, k)[:n], row(ref, s, k)[:n])
+				d := distance(row(t, first+s, k)[:n], row(ref, s, k)[:n])
 				if d == 0 {
 					continue
 				}
@@ -189,19 +230,34 @@ func (sw *Sweep) pathDeviation(ctx context.Context, spec Spec, cells []Cell) err
 				}
 			}
 		}
-		cells[point].PathDeviation = worst
+		return worst
+	}
+	// As many grid points at a time as the engine wants samples, within the memory of a span.
+	numbers := len(prog.In) + len(prog.Results) + (limits.Iterations+1)*width
+	points := max(1, min(program.BatchSize(sw.Engine), spanBytes/(8*numbers))/starts)
+	return each(ctx, sw.threads(), (len(cells)+points-1)/points, func(ctx context.Context, i int) error {
+		from, to := i*points, min((i+1)*points, len(cells))
+		t, err := run(ctx, from, to)
+		if err != nil {
+			return err
+		}
+		for point := from; point < to; point++ {
+			cells[point].PathDeviation = deviation(t, starts*(point-from))
+		}
 		return nil
 	})
 }
 
-// distance is |a - b|; two points that are both not finite are as one.
+// distance is |a - b|; two points that are both not finite are as one. The squares are taken of differences scaled by a
+// power of two, so that none overflows, and each operation is rounded, so that the result has the same bits on every
+// machine, which math.Hypot's has not.
 func distance(a, b []float64) float64 {
-	var sum float64
+	var largest float64
 	badA, badB := false, false
 	for i := range a {
 		badA = badA || math.IsNaN(a[i]) || math.IsInf(a[i], 0)
 		badB = badB || math.IsNaN(b[i]) || math.IsInf(b[i], 0)
-		sum = math.Hypot(sum, a[i]-b[i])
+		largest = max(largest, math.Abs(a[i]-b[i]))
 	}
 	switch {
 	case badA && badB:
@@ -209,5 +265,11 @@ func distance(a, b []float64) float64 {
 	case badA || badB:
 		return math.Inf(1)
 	}
-	return sum
+	_, exponent := math.Frexp(largest)
+	var sum float64
+	for i := range a {
+		d := math.Ldexp(a[i]-b[i], -exponent)
+		sum += float64(d * d)
+	}
+	return math.Ldexp(math.Sqrt(sum), exponent)
 }

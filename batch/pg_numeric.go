@@ -17,7 +17,7 @@ var pgNumeric = Method{
 		"Nonlinear Problems, 2004, section 3.1 (residual-halving damping)",
 	Settings: []Setting{lr(1), rcond,
 		{Name: "inner", Default: 40, Min: 1, Max: evaluationsPerIteration - 4, Integer: true, Doc: "most evaluations of one inner solve"},
-		{Name: "tol", Default: 1e-14, Min: 0, Max: 1, Doc: "the inner solve ends when its step, or its residual, is below tol relative to x, or to y"}},
+		{Name: "tol", Default: 1e-14, Min: 0, Max: 1, Doc: "the inner solve ends when its step, or its residual, is below tol relative to x, or to y; at least 4 eps"}},
 	Want: graph.Y | graph.Jac | graph.GradY | graph.HessY,
 	Step: func(s *Step) {
 		var (
@@ -29,7 +29,7 @@ var pgNumeric = Method{
 			count  = s.State("inner", 0)              // evaluations used
 			flat   = s.State("flat", 0)               // 1: to first order no step from base lowers the residual
 			last   = s.State("last", 0)               // 1: this trial ends the inner solve whatever it gives; 2: as a least-squares solution
-			tol    = s.Setting("tol")
+			tol    = s.F(max(s.Number("tol"), 4*s.Eps()))
 			zero   = s.F(0)
 			one    = s.F(1)
 			ending = s.Ne(last.Get(), zero)
@@ -49,12 +49,12 @@ var pgNumeric = Method{
 		// Inner step from a better point, or from the new start: towards the target.
 		goal := s.selects(done, newTarget, Get(target))
 		r := s.minus(goal, s.Y)
-		d, deficient := linalg.LeastSquares(s.Builder, s.Jac, r, s.Number("rcond"))
+		d, deficient := linalg.LeastSquares(s.Builder, s.Jac, r, s.rcond())
 		s.Fallback(s.Or(deficient, s.Eq(last.Get(), one))) // counted where the outer step is taken
 		fresh := s.Or(done, better)
 		// The full step lowers |r|^2 by |J d|^2; below the rounding errors of |r|^2, a
 		// few ulp, there is nothing to gain.
-		level := s.Le(s.norm(linalg.MatVec(s.Builder, s.Jac, d)), s.Mul(s.F(0x1p-24), s.norm(r)))
+		level := s.Le(s.norm(linalg.MatVec(s.Builder, s.Jac, d)), s.Mul(s.F(4*math.Sqrt(s.Eps())), s.norm(r)))
 		newFlat := s.Select(fresh, s.Select(level, one, zero), flat.Get())
 
 		newBase := s.selects(fresh, s.X, Get(base))
@@ -65,7 +65,7 @@ var pgNumeric = Method{
 		// further: then go back to that point and accept it.
 		spent := s.And(s.Not(done), s.Ge(newCount, s.Setting("inner")))
 		least := s.And(s.Not(fresh), s.Ne(newFlat, zero))
-		stuck := s.And(s.Not(fresh), s.Le(stepNorm, s.Mul(s.Max(tol, s.F(0x1p-52)), s.norm(newBase))))
+		stuck := s.And(s.Not(fresh), s.Le(stepNorm, s.Mul(tol, s.norm(newBase))))
 		back := s.Or(spent, least, stuck)
 
 		Set(target, goal)

@@ -2,6 +2,8 @@ package batch
 
 import (
 	"math"
+	"math/bits"
+	"slices"
 	"sync"
 
 	"invar/program"
@@ -35,6 +37,7 @@ type tallies struct {
 	columns columns
 	mu      sync.Mutex // guards what follows
 	open    []*tally   // by grid point; nil before its first sample and after its last
+	idle    []*tally   // of cells that are complete, to be used again
 	cells   []Cell
 	done    []bool
 }
@@ -51,25 +54,37 @@ func (ts *tallies) add(c *Chunk) (converged int64) {
 		point := int((c.First + int64(at)) / starts)
 		start := int((c.First + int64(at)) % starts)
 		k := min(c.Batch.N-at, int(starts)-start)
-		ts.mu.Lock()
-		t := ts.open[point]
-		if t == nil {
-			t = newTally(int(starts), ts.sw.Limits.Iterations)
-			ts.open[point] = t
-		}
-		ts.mu.Unlock()
+		t := ts.at(point)
 		more, last := t.add(ts.columns, c.Batch, at, k, start, c.Seconds*float64(k)/float64(c.Batch.N))
 		converged += more
 		if last {
 			cell := t.cell()
 			cell.Method, cell.Params = ts.spec, ts.sw.params(point)
+			t.reset()
 			ts.mu.Lock()
 			ts.cells[point], ts.done[point], ts.open[point] = cell, true, nil
+			ts.idle = append(ts.idle, t)
 			ts.mu.Unlock()
 		}
 		at += k
 	}
 	return converged
+}
+
+// at is the tally of a grid point.
+func (ts *tallies) at(point int) *tally {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	t := ts.open[point]
+	if t == nil {
+		if n := len(ts.idle); n > 0 {
+			t, ts.idle = ts.idle[n-1], ts.idle[:n-1]
+		} else {
+			t = newTally(ts.sw.Starts.Len(), ts.sw.Limits.Iterations, ts.columns.distance >= 0)
+		}
+		ts.open[point] = t
+	}
+	return t
 }
 
 // finished are all cells or, after an error, those that were complete.
@@ -88,49 +103,71 @@ func (ts *tallies) finished(err error) []Cell {
 
 // tally collects the samples of one cell.
 type tally struct {
-	mu             sync.Mutex
-	left           int
-	loss, distance []float64 // by start
-	iterations     []int64   // converged samples by their number of iterations
-	status         [numStatuses]int
-	sum            Cell
+	loss, distance []uint64 // by start: keys; distance is nil where no minimum is known
+	scratch        []uint64 // as long as loss
+
+	mu         sync.Mutex // guards what follows
+	left       int        // samples to come
+	iterations []int64    // converged samples by their number of iterations
+	status     [numStatuses]int
+	sum        Cell
 }
 
-func newTally(starts, limit int) *tally {
-	return &tally{
-		left: starts, loss: make([]float64, starts), distance: make([]float64, starts),
-		iterations: make([]int64, limit+1),
-		sum:        Cell{Samples: starts},
+func newTally(starts, limit int, distance bool) *tally {
+	t := &tally{loss: make([]uint64, starts), scratch: make([]uint64, starts), iterations: make([]int64, limit+1)}
+	if distance {
+		t.distance = make([]uint64, starts)
 	}
+	t.reset()
+	return t
+}
+
+// reset makes t as new.
+func (t *tally) reset() {
+	t.left = len(t.loss)
+	clear(t.iterations)
+	t.status = [numStatuses]int{}
+	t.sum = Cell{Samples: len(t.loss)}
 }
 
 // add takes results at..at+k-1 of b, which belong to starts start, start+1, ...;
 // it returns how many converged, and whether the cell is now complete.
 func (t *tally) add(c columns, b *program.Batch, at, k, start int, seconds float64) (converged int64, last bool) {
+	col := func(i int) []float64 { return b.Out[i][at : at+k] }
+	// These entries belong to this call alone.
+	keys(t.loss[start:start+k], col(c.loss))
+	if t.distance != nil {
+		keys(t.distance[start:start+k], col(c.distance))
+	}
+	fallbacks, evaluations := sum(col(c.fallbacks)), sum(col(c.evaluations))
+
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for j := 0; j < k; j++ {
-		i := at + j
-		t.loss[start+j] = orInf(b.Out[c.loss][i])
-		if c.distance >= 0 {
-			t.distance[start+j] = orInf(b.Out[c.distance][i])
-		} else {
-			t.distance[start+j] = math.NaN()
-		}
-		st := Status(b.Out[c.status][i])
+	iterations := col(c.iteration)
+	for j, s := range col(c.status) {
+		st := Status(s)
 		t.status[st]++
 		if st == Converged {
 			converged++
-			t.iterations[int(b.Out[c.iteration][i])]++
+			t.iterations[int(iterations[j])]++
 		}
-		t.sum.Fallbacks += int64(b.Out[c.fallbacks][i])
-		t.sum.Evaluations += int64(b.Out[c.evaluations][i])
 	}
+	t.sum.Fallbacks += fallbacks
+	t.sum.Evaluations += evaluations
 	t.sum.Seconds += seconds
 	t.left -= k
 	return converged, t.left == 0
 }
 
+// sum adds integers.
+func sum(x []float64) (n int64) {
+	for _, v := range x {
+		n += int64(v)
+	}
+	return n
+}
+
+// cell is the outcome, once the last sample is there. It reorders loss and distance.
 func (t *tally) cell() Cell {
 	c := t.sum
 	c.Status = map[Status]int{}
@@ -141,9 +178,11 @@ func (t *tally) cell() Cell {
 	}
 	c.IterationsMedian = histogramQuantile(t.iterations, 0.5)
 	c.IterationsP90 = histogramQuantile(t.iterations, 0.9)
-	c.LossMedian = quantile(t.loss, 0.5)
-	c.DistanceMedian = quantile(t.distance, 0.5)
-	c.PathDeviation = math.NaN()
+	c.LossMedian = quantile(t.loss, t.scratch, 0.5)
+	c.DistanceMedian, c.PathDeviation = math.NaN(), math.NaN()
+	if t.distance != nil {
+		c.DistanceMedian = quantile(t.distance, t.scratch, 0.5)
+	}
 	return c
 }
 
@@ -152,6 +191,20 @@ func orInf(x float64) float64 {
 		return math.Inf(1)
 	}
 	return x
+}
+
+// keys writes numbers as integers in the same order, NaN as +Inf: they can be compared without branches.
+func keys(to []uint64, x []float64) {
+	to = to[:len(x)]
+	for i, v := range x {
+		u := math.Float64bits(orInf(v))
+		to[i] = u ^ (uint64(int64(u)>>63) | 1<<63)
+	}
+}
+
+// number is the number of a key.
+func number(key uint64) float64 {
+	return math.Float64frombits(key ^ (uint64(int64(^key)>>63) | 1<<63))
 }
 
 // rank is the nearest rank of quantile q among n: the smallest k with k >= q n, from zero.
@@ -175,14 +228,59 @@ func histogramQuantile(counts []int64, q float64) float64 {
 	return math.NaN()
 }
 
-// quantile is the nearest-rank quantile of x, which it reorders (Hoare's
-// selection). x holds no NaN, or nothing else.
-func quantile(x []float64, q float64) float64 {
+// A sample of narrowSample numbers tells between which two of them a rank lies: those narrowMargin before and after
+// its place there. The margin is two and a half standard deviations of the rank of a median.
+const (
+	narrowSample = 64
+	narrowMargin = 10
+)
+
+// quantile is the nearest-rank quantile of the numbers with the given keys, which it reorders; scratch is as long.
+//
+// Two numbers of a small sample enclose the wanted one; what lies between them, about a third, is kept, in one pass without branches
+// that depend on the data; and so on (after R. W. Floyd and R. L. Rivest, "Expected time bounds for selection",
+// CACM 18, 1975). Hoare's selection does the rest, and all of it where the sample misleads.
+func quantile(x, scratch []uint64, q float64) float64 {
 	k := int(rank(int64(len(x)), q))
-	lo, hi := 0, len(x)-1
-	if math.IsNaN(x[0]) {
-		return x[0]
+	for len(x) >= 4*narrowSample {
+		var sample [narrowSample]uint64
+		for i := range sample {
+			sample[i] = x[i*len(x)/narrowSample]
+		}
+		slices.Sort(sample[:])
+		lo, hi := uint64(0), uint64(math.MaxUint64)
+		at := k * narrowSample / len(x)
+		if at >= narrowMargin {
+			lo = sample[at-narrowMargin]
+		}
+		if at+narrowMargin < narrowSample {
+			hi = sample[at+narrowMargin]
+		}
+		below, kept := 0, 0
+		for _, v := range x {
+			d, less := bits.Sub64(v, lo, 0)
+			below += int(less)
+			scratch[kept] = v
+			_, outside := bits.Sub64(hi-lo, d, 0) // lo <= v <= hi: d wraps where v < lo
+			kept += 1 - int(outside)
+		}
+		if k < below || k >= below+kept {
+			break
+		}
+		if lo == hi {
+			return number(lo)
+		}
+		if kept > len(x)/2 {
+			break
+		}
+		x, scratch, k = scratch[:kept], x, k-below
 	}
+	return number(hoare(x, k))
+}
+
+// hoare is the k-th smallest of x, which it reorders, by Hoare's selection.
+func hoare(x []uint64, k int) uint64 {
+	lo, hi := 0, len(x)-1
 	for lo < hi {
 		pivot := x[lo+(hi-lo)/2]
 		i, j := lo, hi

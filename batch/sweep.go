@@ -10,7 +10,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"math"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,9 +30,10 @@ type Sweep struct {
 	Starts  Starts
 	Methods []Spec
 	Limits  Limits
+	DType   program.Type // of the samples' numbers: F64 (also None) or F32, to which parameters and starts are rounded
 	Engine  program.Engine
 	Split   bool // the engine needs Program.Update
-	Threads int  // goroutines that run samples; 0: one a processor
+	Threads int  // goroutines that run samples; 0: one a processor, 4 for an engine that is program.Wide
 
 	// Progress, if set, is called now and then, from one goroutine at a time.
 	Progress func(Progress)
@@ -38,12 +42,15 @@ type Sweep struct {
 	// point, start by start) whatever the number of threads, from one goroutine at a
 	// time. It must not keep the chunk.
 	Sink func(*Chunk) error
+	// Prepare, if set, is called with each chunk before Sink, by several goroutines at
+	// once, in no order. What takes time belongs here; it leaves it in Chunk.Prepared.
+	Prepare func(*Chunk) error
 	// Load, if set, may fill in Batch.Out for the first samples of a chunk from an earlier run and say
 	// how many; these are not run again, but counted and given to Sink as any other.
 	// It is called by several goroutines at once.
 	Load func(*Chunk) (int, error)
 	// Save, if set, gets samples from..to-1 of a chunk as soon as they are done, in no
-	// order, from several goroutines at once. Chunks are then run in pieces of about
+	// order, from several goroutines at once. Samples are then run in pieces of about
 	// half a second, so that little is lost when the process dies.
 	Save func(c *Chunk, from, to int) error
 	// Own, if set, says which chunks are run: one part of a divided sweep. The
@@ -59,9 +66,11 @@ type Chunk struct {
 	Index   int              // of the chunk within the method
 	First   int64            // sample within the method: grid point * starts + start
 	Program *program.Program // names the columns of Batch
-	Batch   *program.Batch
-	Seconds float64 // processor time; 0 if all was loaded
-	Loaded  int     // how many of the first samples Load supplied
+	Batch   *program.Batch   // its In are the parameters and the start's coordinates
+	Seconds float64          // processor time, a share of that of the engine's batch; 0 if all was loaded
+	Loaded  int              // how many of the first samples Load supplied
+
+	Prepared any // what Sweep.Prepare made, for Sink
 }
 
 // ChunkSize is the number of samples in a chunk (the last of a method may be
@@ -195,7 +204,46 @@ func (sw *Sweep) Check() error {
 		}
 		twice[r.String()] = true
 	}
-	return CheckSettings(p, own...)
+	if err := CheckSettings(p, own...); err != nil {
+		return err
+	}
+	return sw.checkDType()
+}
+
+// checkDType refuses what float32 has no numbers for.
+func (sw *Sweep) checkDType() error {
+	if sw.DType != program.F32 {
+		return nil
+	}
+	if sw.Split {
+		return errSplitFloat32
+	}
+	grid := append(Grid(nil), sw.Grid...)
+	for _, q := range sw.Model.Problem().Params {
+		grid = append(grid, Axis{Name: q.Name, Values: []float64{q.Default}})
+	}
+	for _, a := range grid {
+		for _, x := range a.Values {
+			if err := fitsFloat32("parameter "+a.Name, x); err != nil {
+				return err
+			}
+		}
+	}
+	for _, m := range sw.Methods {
+		for _, name := range slices.Sorted(maps.Keys(m.Set)) {
+			if err := fitsFloat32("method "+m.Method.Name+": "+name, m.Set[name]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func fitsFloat32(what string, x float64) error {
+	if y := float32(x); math.IsInf(float64(y), 0) || y == 0 && x != 0 {
+		return fmt.Errorf("batch: %s = %v is %v in float32; magnitudes from %g to %g are allowed", what, x, y, math.SmallestNonzeroFloat32, math.MaxFloat32)
+	}
+	return nil
 }
 
 // ready is Check for a sweep that is to be run now.
@@ -224,13 +272,14 @@ func (sw *Sweep) Run(ctx context.Context) (*Report, error) {
 	}
 	progress := &meter{report: sw.Progress, now: Progress{
 		Total: sw.owned()}}
+	m := &memory{}
 	for i, spec := range sw.Methods {
 		spec, err := spec.Resolve(p)
 		if err != nil {
 			return nil, err
 		}
 		progress.method(spec)
-		cells, err := sw.method(ctx, i, spec, progress)
+		cells, err := sw.method(ctx, i, spec, m, progress)
 		rep.Cells = append(rep.Cells, cells...)
 		if err != nil {
 			return rep, err
@@ -264,48 +313,55 @@ func (sw *Sweep) threads() int {
 	if sw.Threads > 0 {
 		return sw.Threads
 	}
+	if program.BatchSize(sw.Engine) > 0 {
+		return wideSpans
+	}
 	return runtime.GOMAXPROCS(0)
 }
 
 // method runs all samples of one method.
-func (sw *Sweep) method(ctx context.Context, index int, spec Spec, progress *meter) ([]Cell, error) {
-	prog, err := Compile(sw.Model, spec, Options{Limits: sw.Limits, Split: sw.Split})
+func (sw *Sweep) method(ctx context.Context, index int, spec Spec, m *memory, progress *meter) ([]Cell, error) {
+	prog, err := Compile(sw.Model, spec, Options{Limits: sw.Limits, DType: sw.DType, Split: sw.Split})
 	if err != nil {
 		return nil, err
 	}
-	exe, err := sw.Engine.Compile(prog)
+	d := newDealer(sw, index, prog, m)
+	exe, err := sw.Engine.Compile(d.runs)
 	if err != nil {
 		return nil, err
 	}
 	t := newTallies(sw, prog, spec)
-	inOrder := newSequence(sw.chunks())
-	free := sync.Pool{New: func() any { return prog.NewBatch(ChunkSize) }}
-	pieces := newPieces()
-
-	err = sw.each(ctx, sw.chunks(), func(ctx context.Context, i int) error {
-		defer inOrder.pass(i)
-		if sw.Own != nil && !sw.Own(index, i) {
+	inOrder := newSequence()
+	err = each(ctx, sw.threads(), d.most(), func(ctx context.Context, _ int) error {
+		s := d.next()
+		if s == nil {
 			return nil
 		}
-		whole := free.Get().(*program.Batch)
-		defer free.Put(whole)
-		first := int64(i) * ChunkSize
-		n := sw.chunkLen(i)
-		c := &Chunk{Method: index, Index: i, First: first, Program: prog,
-			Batch: &program.Batch{N: n, In: cut(whole.In, 0, n), Out: cut(whole.Out, 0, n)}}
-		if err := sw.run(ctx, exe, c, pieces); err != nil {
+		defer m.put(s.columns)
+		if err := s.run(ctx, sw, exe, d.pieces); err != nil {
 			return err
 		}
-		if sw.Sink != nil {
-			if err := inOrder.wait(ctx, i); err != nil {
-				return err
-			}
-			if err := sw.Sink(c); err != nil {
+		if sw.Prepare != nil {
+			if err := s.each(ctx, 0, len(s.chunks), func(_ int, c *Chunk) error { return sw.Prepare(c) }); err != nil {
 				return err
 			}
 		}
-		progress.add(int64(n), t.add(c), int64(c.Loaded))
-		return nil
+		if sw.Sink != nil {
+			if err := inOrder.wait(ctx, s.number); err != nil {
+				return err
+			}
+			for _, c := range s.chunks {
+				if err := sw.Sink(c); err != nil {
+					return err
+				}
+			}
+			inOrder.pass()
+		}
+		// What has been delivered is counted, even if the sweep is to end now.
+		return s.each(context.WithoutCancel(ctx), 0, len(s.chunks), func(_ int, c *Chunk) error {
+			progress.add(int64(c.Batch.N), t.add(c), int64(c.Loaded))
+			return nil
+		})
 	})
 	if sw.Own != nil {
 		return nil, err
@@ -314,59 +370,6 @@ func (sw *Sweep) method(ctx context.Context, index int, spec Spec, progress *met
 		err = sw.pathDeviation(ctx, spec, t.cells)
 	}
 	return t.finished(err), err
-}
-
-// run fills in a chunk's results: from an earlier run, the rest by the engine.
-func (sw *Sweep) run(ctx context.Context, exe program.Executable, c *Chunk, p *pieces) (err error) {
-	if err := sw.fill(c.First, c.Batch); err != nil {
-		return err
-	}
-	if sw.Load != nil {
-		if c.Loaded, err = sw.Load(c); err != nil {
-			return err
-		}
-	}
-	for at := c.Loaded; at < c.Batch.N; {
-		n := c.Batch.N - at
-		if sw.Save != nil {
-			n = min(n, p.size())
-		}
-		begin := time.Now()
-		if err := exe.Run(ctx, &program.Batch{N: n, In: cut(c.Batch.In, at, n), Out: cut(c.Batch.Out, at, n)}); err != nil {
-			return err
-		}
-		seconds := time.Since(begin).Seconds()
-		c.Seconds += seconds
-		if sw.Save != nil {
-			p.took(n, seconds)
-			if err := sw.Save(c, at, at+n); err != nil {
-				return err
-			}
-		}
-		at += n
-	}
-	return nil
-}
-
-// pieces chooses how many samples to run before they are saved. A sample's bits do not depend
-// on it.
-type pieces struct{ n atomic.Int64 }
-
-const (
-	firstPiece   = 16
-	pieceSeconds = 0.5
-)
-
-func newPieces() *pieces {
-	p := &pieces{}
-	p.n.Store(firstPiece)
-	return p
-}
-
-func (p *pieces) size() int { return int(p.n.Load()) }
-
-func (p *pieces) took(n int, seconds float64) {
-	p.n.Store(int64(max(1, min(ChunkSize, float64(n)*min(pieceSeconds/max(seconds, 1e-9), 8)))))
 }
 
 // chunks is how many chunks a method has.
@@ -396,74 +399,44 @@ func (sw *Sweep) owned() int64 {
 	return n
 }
 
-// sequence lets goroutines take turns in the order of their numbers.
-type sequence struct {
-	mu   sync.Mutex
-	turn *sync.Cond
-	done []bool
-	next int // all before it have passed
-	stop bool
-}
-
-func newSequence(n int) *sequence {
-	s := &sequence{done: make([]bool, n)}
-	s.turn = sync.NewCond(&s.mu)
-	return s
-}
-
-// wait returns when all before i have passed, or with an error when ctx has ended.
-func (s *sequence) wait(ctx context.Context, i int) error {
-	stop := context.AfterFunc(ctx, func() {
-		s.mu.Lock()
-		s.stop = true
-		s.turn.Broadcast()
-		s.mu.Unlock()
-	})
-	defer stop()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for s.next < i && !s.stop {
-		s.turn.Wait()
-	}
-	if s.next < i {
-		return context.Cause(ctx)
-	}
-	return nil
-}
-
-// pass says that i is done, or will never come.
-func (s *sequence) pass(i int) {
-	s.mu.Lock()
-	s.done[i] = true
-	for s.next < len(s.done) && s.done[s.next] {
-		s.next++
-	}
-	s.turn.Broadcast()
-	s.mu.Unlock()
-}
-
 // fill writes the inputs of the samples from first on: grid point by grid point, all starts of each.
 func (sw *Sweep) fill(first int64, b *program.Batch) error {
+	np := len(sw.Model.Problem().Params)
+	return sw.inputs(first, b.N, b.In[:np], b.In[np:], nil)
+}
+
+// inputs writes n numbers to each column: the parameters of the samples from first on, the coordinates of their starts
+// and the indices of these. X has no columns, and index is nil, where they are not wanted.
+func (sw *Sweep) inputs(first int64, n int, params, x [][]float64, index []float64) error {
 	starts := sw.Starts.Len()
-	np := len(b.In) - sw.Model.Problem().N()
-	for at := 0; at < b.N; {
+	for at := 0; at < n; {
 		point := int((first + int64(at)) / int64(starts))
 		start := int((first + int64(at)) % int64(starts))
-		k := min(b.N-at, starts-start)
+		k := min(n-at, starts-start)
 		for i, v := range sw.params(point) {
-			col := b.In[i][at : at+k]
+			col := params[i][at : at+k]
 			for j := range col {
 				col[j] = v
 			}
 		}
-		out := make([][]float64, len(b.In)-np)
-		for i := range out {
-			out[i] = b.In[np+i][at : at+k]
+		if len(x) > 0 {
+			if err := sw.starts.Fill(start, cut(x, at, k)); err != nil {
+				return err
+			}
 		}
-		if err := sw.starts.Fill(start, out); err != nil {
-			return err
+		if index != nil {
+			for j := range k {
+				index[at+j] = float64(start + j)
+			}
 		}
 		at += k
+	}
+	if sw.DType == program.F32 { // so that what is reported is what is run
+		for _, col := range slices.Concat(params, x) {
+			for i, x := range col[:n] {
+				col[i] = float64(float32(x))
+			}
+		}
 	}
 	return nil
 }
@@ -472,19 +445,20 @@ func (sw *Sweep) fill(first int64, b *program.Batch) error {
 // again for each grid point and method.
 const keptStarts = 1 << 22
 
-// draw sets sw.starts: sw.Starts, drawn once and kept where they are few.
+// draw sets sw.starts: sw.Starts, drawn once and kept where they are few. What Fill refuses it refuses before anything runs, for
+// it need not be asked again where programs make the starts.
 func (sw *Sweep) draw() error {
-	n, dims := sw.Starts.Len(), sw.Model.Problem().N()
+	first, n, dims := 0, sw.Starts.Len(), sw.Model.Problem().N()
+	t := make(startTable, dims)
+	sw.starts = t
 	if n > keptStarts/dims {
 		sw.starts = sw.Starts
-		return nil
+		first, n = n-1, 1
 	}
-	t := make(startTable, dims)
 	for i := range t {
 		t[i] = make([]float64, n)
 	}
-	sw.starts = t
-	return sw.Starts.Fill(0, t)
+	return sw.Starts.Fill(first, t)
 }
 
 // startTable is starts by coordinate: [coordinate][start].
@@ -499,13 +473,13 @@ func (t startTable) Fill(first int, out [][]float64) error {
 	return nil
 }
 
-// each calls work for 0..n-1 on all threads; the first error ends it.
-func (sw *Sweep) each(ctx context.Context, n int, work func(ctx context.Context, i int) error) error {
+// each calls work for 0..n-1 on so many threads; the first error ends it.
+func each(ctx context.Context, threads, n int, work func(ctx context.Context, i int) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var next atomic.Int64
 	var wg sync.WaitGroup
-	for w := 0; w < sw.threads(); w++ {
+	for range threads {
 		wg.Go(func() {
 			for ctx.Err() == nil {
 				i := int(next.Add(1)) - 1

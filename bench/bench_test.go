@@ -5,13 +5,23 @@ package bench_test
 import (
 	"context"
 	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"invar/batch"
 	"invar/cpu"
 	"invar/graph"
 	"invar/problem"
+	"invar/program"
+	"invar/results"
 	"invar/sampling"
 )
 
@@ -171,5 +181,150 @@ func BenchmarkSweep(b *testing.B) {
 				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(samples), "ns/sample")
 			})
 		}
+	}
+}
+
+// BenchmarkJob runs the command on its main job, and on a smaller one with a dearer problem, each with and without a result
+// folder, and in between the bare arithmetic of the same samples: the engine on as many threads, and nothing else. It reports medians
+// of wall times over some rounds: of the arithmetic, of the command, the share of the command's time that is around the
+// arithmetic (start, starts, statistics, path deviations, table), and how much longer it takes with the folder.
+func BenchmarkJob(b *testing.B) {
+	const rounds = 7
+	command := filepath.Join(b.TempDir(), "sweep")
+	build := exec.Command("go", "build", "-tags", "nocuda", "-o", command, "../cmd/sweep")
+	if out, err := build.CombinedOutput(); err != nil {
+		b.Fatalf("%v\n%s", err, out)
+	}
+	for _, job := range []string{"--alpha 0.01:100 --starts 10000", "--problem pendulum --alpha 0.5:2:3 --starts 2000"} {
+		b.Run(strings.ReplaceAll(job, " ", "_"), func(b *testing.B) {
+			dir := filepath.Join(b.TempDir(), "out")
+			run := func(more ...string) float64 {
+				if err := os.RemoveAll(dir); err != nil {
+					b.Fatal(err)
+				}
+				begin := time.Now()
+				if out, err := exec.Command(command, append(append(strings.Fields(job), "--quiet"), more...)...).CombinedOutput(); err != nil {
+					b.Fatalf("%v\n%s", err, out)
+				}
+				return time.Since(begin).Seconds()
+			}
+			run("--out", dir)
+			folder, err := results.Open(dir)
+			if err != nil {
+				b.Fatal(err)
+			}
+			sw, err := folder.Sweep()
+			if err != nil {
+				b.Fatal(err)
+			}
+			bare := arithmetic(b, sw)
+			var arithmetic, whole, around, kept []float64
+			for b.Loop() {
+				for range rounds {
+					a, w, k := bare(), run(), run("--out", dir)
+					arithmetic, whole, around, kept = append(arithmetic, a), append(whole, w), append(around, 100*(1-a/w)), append(kept, k/w)
+				}
+			}
+			b.ReportMetric(median(arithmetic), "arithmetic-s")
+			b.ReportMetric(median(whole), "job-s")
+			b.ReportMetric(median(around), "around-%")
+			b.ReportMetric(median(kept), "out/job")
+		})
+	}
+}
+
+func median(x []float64) float64 {
+	slices.Sort(x)
+	return x[len(x)/2]
+}
+
+// arithmetic prepares the samples of a sweep; what it returns runs them on all threads and returns the seconds that took.
+func arithmetic(b *testing.B, sw *batch.Sweep) func() float64 {
+	engine, _ := cpu.Auto()
+	if e, ok := engine.(cpu.Native); ok {
+		e.Threads = 1
+		engine = e
+	}
+	p := sw.Model.Problem()
+	starts := make([][]float64, p.N())
+	for i := range starts {
+		starts[i] = make([]float64, sw.Starts.Len())
+	}
+	if err := sw.Starts.Fill(0, starts); err != nil {
+		b.Fatal(err)
+	}
+	n := sw.Starts.Len()
+	in := make([][]float64, len(p.Params)) // of all grid points and starts
+	for i, q := range p.Params {
+		for point := range sw.Grid.Len() {
+			v := q.Default
+			for k, x := range sw.Grid.At(point) {
+				if sw.Grid[k].Name == q.Name {
+					v = x
+				}
+			}
+			for range n {
+				in[i] = append(in[i], v)
+			}
+		}
+	}
+	for _, x := range starts {
+		var all []float64
+		for range sw.Grid.Len() {
+			all = append(all, x...)
+		}
+		in = append(in, all)
+	}
+	type piece struct {
+		exe   program.Executable
+		batch *program.Batch
+		n     int // results
+	}
+	var pieces []piece
+	for _, m := range sw.Methods {
+		prog, err := batch.Compile(sw.Model, m, batch.Options{Limits: sw.Limits})
+		if err != nil {
+			b.Fatal(err)
+		}
+		exe, err := engine.Compile(prog)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for at := 0; at < len(in[0]); at += batch.ChunkSize {
+			k := min(batch.ChunkSize, len(in[0])-at)
+			c := prog.NewBatch(0)
+			c.N = k
+			for i := range c.In {
+				c.In[i] = in[i][at : at+k]
+			}
+			pieces = append(pieces, piece{exe, c, len(prog.Results)})
+		}
+	}
+	return func() float64 {
+		var next atomic.Int64
+		var wg sync.WaitGroup
+		begin := time.Now()
+		for range runtime.GOMAXPROCS(0) {
+			wg.Go(func() {
+				var out [][]float64
+				for {
+					i := int(next.Add(1)) - 1
+					if i >= len(pieces) {
+						return
+					}
+					c := *pieces[i].batch
+					for len(out) < pieces[i].n {
+						out = append(out, make([]float64, batch.ChunkSize))
+					}
+					c.Out = out[:pieces[i].n]
+					if err := pieces[i].exe.Run(context.Background(), &c); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			})
+		}
+		wg.Wait()
+		return time.Since(begin).Seconds()
 	}
 }

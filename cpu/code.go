@@ -27,6 +27,7 @@ const (
 	kFMACCS
 	kFMACSC
 	kFMACSS
+	kFMA32 // of F32s, columns all
 	kSqrt
 	kNeg
 	kAbs
@@ -75,10 +76,12 @@ const (
 	kScalar    // scalar d = op imm of scalars a, b, c
 	kTableS    // scalar d = table imm at scalar a
 	kIndex     // scalar d = index expression imm
-	kMove      // 64-bit column d = column a
-	kFill      // 64-bit column d = scalar a
-	kMoveBool  // the same for Bools
-	kFillBool  //
+	kWiden     // F32 to F64
+	kNarrow    // F64 to F32
+	kBits      // of an F32; an F64 and its bits share a column
+	kFromBits  // likewise
+	kMove      // column d = column a
+	kFill      // column d = scalar a
 	kLoad      // column d = column at index expression imm
 	kStore     // column at index expression imm = column a
 	kStoreS    // column at index expression imm = scalar a
@@ -90,9 +93,10 @@ const (
 )
 
 // inst is one instruction of the interpreter. Columns are named by the offset of
-// their first lane, scalars by their index.
+// their first lane in their file, scalars by their index.
 type inst struct {
 	op         kernel
+	typ        program.Type // of the columns that are moved; else the instruction's precision
 	d, a, b, c int
 	imm        int
 }
@@ -101,14 +105,31 @@ type inst struct {
 type code struct {
 	insts   []inst
 	stride  int
-	words   int // length of the 64-bit file
-	bools   int // length of the Bool file
+	size    [numFiles]int // lengths of the files
 	scalars int
 	consts  []constant // scalars and columns to fill once
 	index   []program.Affine
 	loops   []program.Loop
 	tables  [][]float64
 	in, out []place
+}
+
+// The files that columns lie in, by the type of their values.
+const (
+	words = iota // F64 and I64
+	bools
+	singles // F32
+	numFiles
+)
+
+func fileOf(t program.Type) int {
+	switch t {
+	case program.Bool:
+		return bools
+	case program.F32:
+		return singles
+	}
+	return words
 }
 
 // place is where an input or output is: in a column of its file, or a scalar.
@@ -127,8 +148,10 @@ type constant struct {
 // machine is the memory of one run of a code. It is not shared between
 // goroutines.
 type machine struct {
-	u       []uint64  // columns of F64s and I64s
-	f       []float64 // the same memory
+	f       []float64 // columns of F64s
+	u       []uint64  // the same memory: I64s and the bits of F64s
+	g       []float32 // columns of F32s
+	w       []uint32  // the same memory
 	t       []uint8   // columns of Bools, 0 or 1
 	s       []uint64  // scalars as bits
 	counter []int
@@ -137,99 +160,78 @@ type machine struct {
 
 func (c *code) newMachine() *machine {
 	m := &machine{
-		u: make([]uint64, c.words+1), t: make([]uint8, c.bools), s: make([]uint64, c.scalars),
+		u: make([]uint64, c.size[words]+1), w: make([]uint32, c.size[singles]+1), t: make([]uint8, c.size[bools]), s: make([]uint64, c.scalars),
 		counter: make([]int, len(c.loops)), limit: make([]int, len(c.loops)),
 	}
 	m.f = unsafe.Slice((*float64)(unsafe.Pointer(&m.u[0])), len(m.u)) // so that Bits and FromBits cost nothing
+	m.g = unsafe.Slice((*float32)(unsafe.Pointer(&m.w[0])), len(m.w))
 	for _, k := range c.consts {
-		switch {
-		case k.scalar:
+		if k.scalar {
 			m.s[k.at] = k.bits
-		case k.typ == program.Bool:
-			fillBool(m.t[k.at:][:c.stride], uint8(k.bits))
-		default:
-			fill(m.u[k.at:][:c.stride], k.bits)
+		} else {
+			m.fill(k.typ, k.at, c.stride, k.bits)
 		}
 	}
 	return m
 }
 
+// fill gives n lanes of the column at d, of type t, the value with the given bits.
+func (m *machine) fill(t program.Type, d, n int, bits uint64) {
+	switch fileOf(t) {
+	case bools:
+		fill(m.t[d:][:n], uint8(bits))
+	case singles:
+		fill(m.w[d:][:n], uint32(bits))
+	default:
+		fill(m.u[d:][:n], bits)
+	}
+}
+
+// copy copies n lanes of the column at a of from, of type t, to those at d.
+func (m *machine) copy(t program.Type, d int, from *machine, a, n int) {
+	switch fileOf(t) {
+	case bools:
+		copy(m.t[d:][:n], from.t[a:])
+	case singles:
+		copy(m.w[d:][:n], from.w[a:])
+	default:
+		copy(m.u[d:][:n], from.u[a:])
+	}
+}
+
+// bits is the value of a lane of a column of type t.
+func (m *machine) bits(t program.Type, at int) uint64 {
+	switch fileOf(t) {
+	case bools:
+		return uint64(m.t[at])
+	case singles:
+		return uint64(m.w[at])
+	}
+	return m.u[at]
+}
+
 // run executes the code for lanes 0..n-1.
 func (c *code) run(m *machine, n int) {
-	f, u, t, s := m.f, m.u, m.t, m.s
+	u, t, s := m.u, m.t, m.s
 	for pc := 0; pc < len(c.insts); pc++ {
 		in := &c.insts[pc]
 		switch in.op {
-		case kAddCC:
-			addCC(f[in.d:][:n], f[in.a:][:n], f[in.b:][:n])
-		case kAddCS:
-			addCS(f[in.d:][:n], f[in.a:][:n], math.Float64frombits(s[in.b]))
-		case kSubCC:
-			subCC(f[in.d:][:n], f[in.a:][:n], f[in.b:][:n])
-		case kSubCS:
-			subCS(f[in.d:][:n], f[in.a:][:n], math.Float64frombits(s[in.b]))
-		case kSubSC:
-			subSC(f[in.d:][:n], math.Float64frombits(s[in.a]), f[in.b:][:n])
-		case kMulCC:
-			mulCC(f[in.d:][:n], f[in.a:][:n], f[in.b:][:n])
-		case kMulCS:
-			mulCS(f[in.d:][:n], f[in.a:][:n], math.Float64frombits(s[in.b]))
-		case kDivCC:
-			divCC(f[in.d:][:n], f[in.a:][:n], f[in.b:][:n])
-		case kDivCS:
-			divCS(f[in.d:][:n], f[in.a:][:n], math.Float64frombits(s[in.b]))
-		case kDivSC:
-			divSC(f[in.d:][:n], math.Float64frombits(s[in.a]), f[in.b:][:n])
 		case kFMACCC:
-			fmaCCC(f[in.d:][:n], f[in.a:][:n], f[in.b:][:n], f[in.c:][:n])
+			fmaCCC(m.f[in.d:][:n], m.f[in.a:][:n], m.f[in.b:][:n], m.f[in.c:][:n])
 		case kFMACCS:
-			fmaCCS(f[in.d:][:n], f[in.a:][:n], f[in.b:][:n], math.Float64frombits(s[in.c]))
+			fmaCCS(m.f[in.d:][:n], m.f[in.a:][:n], m.f[in.b:][:n], math.Float64frombits(s[in.c]))
 		case kFMACSC:
-			fmaCSC(f[in.d:][:n], f[in.a:][:n], math.Float64frombits(s[in.b]), f[in.c:][:n])
+			fmaCSC(m.f[in.d:][:n], m.f[in.a:][:n], math.Float64frombits(s[in.b]), m.f[in.c:][:n])
 		case kFMACSS:
-			fmaCSS(f[in.d:][:n], f[in.a:][:n], math.Float64frombits(s[in.b]), math.Float64frombits(s[in.c]))
-		case kSqrt:
-			sqrtC(f[in.d:][:n], f[in.a:][:n])
-		case kNeg:
-			negC(u[in.d:][:n], u[in.a:][:n])
-		case kAbs:
-			absC(u[in.d:][:n], u[in.a:][:n])
-		case kRound:
-			roundC(f[in.d:][:n], f[in.a:][:n])
-		case kFloor:
-			floorC(f[in.d:][:n], f[in.a:][:n])
-		case kTrunc:
-			truncC(f[in.d:][:n], f[in.a:][:n])
-		case kLtCC:
-			ltCC(t[in.d:][:n], f[in.a:][:n], f[in.b:][:n])
-		case kLtCS:
-			ltCS(t[in.d:][:n], f[in.a:][:n], math.Float64frombits(s[in.b]))
-		case kLtSC:
-			ltSC(t[in.d:][:n], math.Float64frombits(s[in.a]), f[in.b:][:n])
-		case kLeCC:
-			leCC(t[in.d:][:n], f[in.a:][:n], f[in.b:][:n])
-		case kLeCS:
-			leCS(t[in.d:][:n], f[in.a:][:n], math.Float64frombits(s[in.b]))
-		case kLeSC:
-			leSC(t[in.d:][:n], math.Float64frombits(s[in.a]), f[in.b:][:n])
-		case kEqCC:
-			eqCC(t[in.d:][:n], f[in.a:][:n], f[in.b:][:n])
-		case kEqCS:
-			eqCS(t[in.d:][:n], f[in.a:][:n], math.Float64frombits(s[in.b]))
+			fmaCSS(m.f[in.d:][:n], m.f[in.a:][:n], math.Float64frombits(s[in.b]), math.Float64frombits(s[in.c]))
+		case kFMA32:
+			fma32(m.g[in.d:][:n], m.g[in.a:][:n], m.g[in.b:][:n], m.g[in.c:][:n])
 		case kAnd:
 			andC(t[in.d:][:n], t[in.a:][:n], t[in.b:][:n])
 		case kOr:
 			orC(t[in.d:][:n], t[in.a:][:n], t[in.b:][:n])
 		case kNot:
 			notC(t[in.d:][:n], t[in.a:][:n])
-		case kSelectCC:
-			selectCC(u[in.d:][:n], t[in.a:][:n], u[in.b:][:n], u[in.c:][:n])
-		case kSelectCS:
-			selectCS(u[in.d:][:n], t[in.a:][:n], u[in.b:][:n], s[in.c])
-		case kSelectSC:
-			selectSC(u[in.d:][:n], t[in.a:][:n], s[in.b], u[in.c:][:n])
-		case kSelectSS:
-			selectSS(u[in.d:][:n], t[in.a:][:n], s[in.b], s[in.c])
 		case kSelectBool:
 			selectBool(t[in.d:][:n], t[in.a:][:n], t[in.b:][:n], t[in.c:][:n])
 		case kIAddCC:
@@ -276,29 +278,31 @@ func (c *code) run(m *machine, n int) {
 			ieqCC(t[in.d:][:n], u[in.a:][:n], u[in.b:][:n])
 		case kIEqCS:
 			ieqCS(t[in.d:][:n], u[in.a:][:n], s[in.b])
-		case kTable:
-			tableC(f[in.d:][:n], u[in.a:][:n], c.tables[in.imm])
 		case kScalar:
-			s[in.d] = program.Apply(program.Op(in.imm), s[in.a], s[in.b], s[in.c])
+			s[in.d] = program.Apply(program.Op(in.imm), in.typ, s[in.a], s[in.b], s[in.c])
 		case kTableS:
 			table := c.tables[in.imm]
-			s[in.d] = math.Float64bits(table[s[in.a]&uint64(len(table)-1)])
+			s[in.d] = in.typ.Bits(table[s[in.a]&uint64(len(table)-1)])
 		case kIndex:
 			s[in.d] = uint64(c.index[in.imm].At(m.counter))
+		case kWiden:
+			widenC(m.f[in.d:][:n], m.g[in.a:][:n])
+		case kNarrow:
+			narrowC(m.g[in.d:][:n], m.f[in.a:][:n])
+		case kBits:
+			bitsC(u[in.d:][:n], m.w[in.a:][:n])
+		case kFromBits:
+			fromBitsC(m.w[in.d:][:n], u[in.a:][:n])
 		case kMove:
-			copy(u[in.d:][:n], u[in.a:][:n])
+			m.copy(in.typ, in.d, m, in.a, n)
 		case kFill:
-			fill(u[in.d:][:n], s[in.a])
-		case kMoveBool:
-			copy(t[in.d:][:n], t[in.a:][:n])
-		case kFillBool:
-			fillBool(t[in.d:][:n], uint8(s[in.a]))
+			m.fill(in.typ, in.d, n, s[in.a])
 		case kLoad:
-			copy(u[in.d:][:n], u[c.index[in.imm].At(m.counter):][:n])
+			m.copy(in.typ, in.d, m, c.index[in.imm].At(m.counter), n)
 		case kStore:
-			copy(u[c.index[in.imm].At(m.counter):][:n], u[in.a:][:n])
+			m.copy(in.typ, c.index[in.imm].At(m.counter), m, in.a, n)
 		case kStoreS:
-			fill(u[c.index[in.imm].At(m.counter):][:n], s[in.a])
+			m.fill(in.typ, c.index[in.imm].At(m.counter), n, s[in.a])
 		case kLoop:
 			l := &c.loops[in.imm]
 			lo, hi := l.Lo.At(m.counter), l.Hi.At(m.counter)
@@ -318,6 +322,77 @@ func (c *code) run(m *machine, n int) {
 			if s[in.a] == 0 {
 				pc = in.b - 1
 			}
+		default:
+			if in.typ == program.F32 {
+				numbers(in, m.g, m.w, 1<<31, t, u, s, c.tables, n)
+			} else {
+				numbers(in, m.f, u, 1<<63, t, u, s, c.tables, n)
+			}
 		}
+	}
+}
+
+// numbers executes one of the instructions that there are for F64 and for F32: on the columns f and, as bits, w, with
+// the bit that is a number's sign. (The selects of I64s are among them.)
+func numbers[T number, W word](in *inst, f []T, w []W, sign W, t []uint8, u, s []uint64, tables [][]float64, n int) {
+	switch in.op {
+	case kAddCC:
+		addCC(f[in.d:][:n], f[in.a:][:n], f[in.b:][:n])
+	case kAddCS:
+		addCS(f[in.d:][:n], f[in.a:][:n], toNumber[T](s[in.b]))
+	case kSubCC:
+		subCC(f[in.d:][:n], f[in.a:][:n], f[in.b:][:n])
+	case kSubCS:
+		subCS(f[in.d:][:n], f[in.a:][:n], toNumber[T](s[in.b]))
+	case kSubSC:
+		subSC(f[in.d:][:n], toNumber[T](s[in.a]), f[in.b:][:n])
+	case kMulCC:
+		mulCC(f[in.d:][:n], f[in.a:][:n], f[in.b:][:n])
+	case kMulCS:
+		mulCS(f[in.d:][:n], f[in.a:][:n], toNumber[T](s[in.b]))
+	case kDivCC:
+		divCC(f[in.d:][:n], f[in.a:][:n], f[in.b:][:n])
+	case kDivCS:
+		divCS(f[in.d:][:n], f[in.a:][:n], toNumber[T](s[in.b]))
+	case kDivSC:
+		divSC(f[in.d:][:n], toNumber[T](s[in.a]), f[in.b:][:n])
+	case kSqrt:
+		sqrtC(f[in.d:][:n], f[in.a:][:n])
+	case kRound:
+		roundC(f[in.d:][:n], f[in.a:][:n])
+	case kFloor:
+		floorC(f[in.d:][:n], f[in.a:][:n])
+	case kTrunc:
+		truncC(f[in.d:][:n], f[in.a:][:n])
+	case kLtCC:
+		ltCC(t[in.d:][:n], f[in.a:][:n], f[in.b:][:n])
+	case kLtCS:
+		ltCS(t[in.d:][:n], f[in.a:][:n], toNumber[T](s[in.b]))
+	case kLtSC:
+		ltSC(t[in.d:][:n], toNumber[T](s[in.a]), f[in.b:][:n])
+	case kLeCC:
+		leCC(t[in.d:][:n], f[in.a:][:n], f[in.b:][:n])
+	case kLeCS:
+		leCS(t[in.d:][:n], f[in.a:][:n], toNumber[T](s[in.b]))
+	case kLeSC:
+		leSC(t[in.d:][:n], toNumber[T](s[in.a]), f[in.b:][:n])
+	case kEqCC:
+		eqCC(t[in.d:][:n], f[in.a:][:n], f[in.b:][:n])
+	case kEqCS:
+		eqCS(t[in.d:][:n], f[in.a:][:n], toNumber[T](s[in.b]))
+	case kNeg:
+		negC(w[in.d:][:n], w[in.a:][:n], sign)
+	case kAbs:
+		absC(w[in.d:][:n], w[in.a:][:n], sign)
+	case kSelectCC:
+		selectCC(w[in.d:][:n], t[in.a:][:n], w[in.b:][:n], w[in.c:][:n])
+	case kSelectCS:
+		selectCS(w[in.d:][:n], t[in.a:][:n], w[in.b:][:n], W(s[in.c]))
+	case kSelectSC:
+		selectSC(w[in.d:][:n], t[in.a:][:n], W(s[in.b]), w[in.c:][:n])
+	case kSelectSS:
+		selectSS(w[in.d:][:n], t[in.a:][:n], W(s[in.b]), W(s[in.c]))
+	case kTable:
+		tableC(f[in.d:][:n], u[in.a:][:n], tables[in.imm])
 	}
 }

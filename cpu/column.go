@@ -59,17 +59,20 @@ func (f *Func) Run(n int, in, out [][]float64) {
 	})
 }
 
-// RunBits is Run for inputs and outputs of any types, as bits; a Bool is 0 or 1.
+// RunBits is Run for inputs and outputs of any types, as bits; a Bool is 0 or 1, an F32 its 32 bits.
 func (f *Func) RunBits(n int, in, out [][]uint64) {
 	f.fits(n, len(in), len(out))
 	f.blocks(n, func(m *machine, first, n int) {
 		for i, p := range f.code.in {
 			x := in[i][first:][:n]
-			if p.typ == program.Bool {
+			switch fileOf(p.typ) {
+			case bools:
 				for k := range x {
 					m.t[p.at+k] = bit(x[k] != 0)
 				}
-			} else {
+			case singles:
+				fromBitsC(m.w[p.at:][:n], x)
+			default:
 				copy(m.u[p.at:][:n], x)
 			}
 		}
@@ -79,10 +82,12 @@ func (f *Func) RunBits(n int, in, out [][]uint64) {
 			switch {
 			case p.scalar:
 				fill(o, m.s[p.at])
-			case p.typ == program.Bool:
+			case fileOf(p.typ) == bools:
 				for k := range o {
 					o[k] = uint64(m.t[p.at+k])
 				}
+			case fileOf(p.typ) == singles:
+				bitsC(o, m.w[p.at:][:n])
 			default:
 				copy(o, m.u[p.at:][:n])
 			}

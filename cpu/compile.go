@@ -6,8 +6,8 @@ import "invar/program"
 // output the input whose column it is to end up in, for a function that is applied
 // to its own state again and again, or is nil.
 //
-// A value is named by its position in f.Instrs. Values that are the same bits share a root: Bits, FromBits and
-// LoopOut are free, and the next value of a phi is computed straight into the
+// A value is named by its position in f.Instrs. Values that are the same bits share a root: LoopOut, and Bits and FromBits of
+// F64s, are free, and the next value of a phi is computed straight into the
 // phi's column where nothing needs the old one any more.
 func compile(f *program.Func, stride int, outTo []int) (*code, error) {
 	if err := f.Validate(); err != nil {
@@ -63,12 +63,12 @@ type compiler struct {
 	// scalar that some kernel wants in a column.
 	def, last []int // first and last position where it is needed; def -1: an input; last -1: never
 	uses      [][]use
-	group     []int  // column that it shares its memory with
-	reg       []int  // offset in its file
-	scalar    []int  // of each scalar value: its index
-	next      int    // free scalar
-	temp      [2]int // a column of each file, for moves
-	array     []int  // offset of each array
+	group     []int         // column that it shares its memory with
+	reg       []int         // offset in its file
+	scalar    []int         // of each scalar value: its index
+	next      int           // free scalar
+	temp      [numFiles]int // a column of each file, for moves
+	array     []int         // offset of each array
 }
 
 // choice is the kernel for an instruction and which operands it takes as scalars.
@@ -109,12 +109,14 @@ func (c *compiler) roots() {
 			} else {
 				c.inputs[in.Imm] = i
 			}
-		case program.OpBits, program.OpFromBits, program.OpLoopOut:
-			c.root[i] = c.root[in.A]
-			c.uniform[i] = c.uniform[in.A]
 		case program.OpIndex:
 			c.uniform[i] = true
 		default:
+			if c.free(in) {
+				c.root[i] = c.root[in.A]
+				c.uniform[i] = c.uniform[in.A]
+				break
+			}
 			u := in.Op.Pure()
 			for k := 0; k < in.Op.NumArgs() && u; k++ {
 				u = c.uniform[in.Arg(k)]
@@ -129,6 +131,15 @@ func (c *compiler) roots() {
 			}
 		}
 	}
+}
+
+// free reports whether in's result is, bit for bit, the same column as its operand.
+func (c *compiler) free(in *program.Instr) bool {
+	switch in.Op {
+	case program.OpBits, program.OpFromBits:
+		return c.f.Precision(in) == program.F64
+	}
+	return in.Op == program.OpLoopOut
 }
 
 // binary lists the kernels of the operations of two operands: both in columns,
@@ -163,6 +174,7 @@ const (
 var unary = map[program.Op]kernel{
 	program.OpSqrt: kSqrt, program.OpNeg: kNeg, program.OpAbs: kAbs, program.OpRound: kRound,
 	program.OpFloor: kFloor, program.OpTrunc: kTrunc, program.OpNot: kNot, program.OpTable: kTable,
+	program.OpWiden: kWiden, program.OpNarrow: kNarrow, program.OpBits: kBits, program.OpFromBits: kFromBits,
 }
 
 // plan chooses each instruction's kernel.
@@ -179,10 +191,19 @@ func (c *compiler) plan() {
 			s.args[0], s.args[1] = s.args[1], s.args[0]
 			u[0], u[1] = u[1], u[0]
 		}
+		if c.free(in) {
+			s.n = 0 // no code of its own
+			c.choices[i] = s
+			continue
+		}
 		switch in.Op {
-		case program.OpInput, program.OpConst, program.OpPhi, program.OpBits, program.OpFromBits, program.OpLoopOut:
-			s.n = 0 // no code of their own
+		case program.OpInput, program.OpConst, program.OpPhi:
+			s.n = 0
 		case program.OpFMA:
+			if in.Type == program.F32 {
+				s.op = kFMA32
+				break
+			}
 			if u[0] {
 				exchange()
 			}
@@ -367,14 +388,8 @@ func (c *compiler) coalesce(outTo []int) {
 // the same time.
 func (c *compiler) allocate() {
 	f, stride := c.f, c.code.stride
-	size := [2]int{} // of the two files
-	free := [2][]int{}
-	file := func(t program.Type) int {
-		if t == program.Bool {
-			return 1
-		}
-		return 0
-	}
+	size := [numFiles]int{}
+	free := [numFiles][]int{}
 	take := func(k int) int {
 		if n := len(free[k]); n > 0 {
 			r := free[k][n-1]
@@ -385,18 +400,21 @@ func (c *compiler) allocate() {
 		return size[k] - stride
 	}
 	for i, t := range f.In {
-		r := take(file(t))
+		r := take(fileOf(t))
 		c.code.in = append(c.code.in, place{typ: t, at: r})
 		if v := c.inputs[i]; v >= 0 {
 			c.reg[v] = r
 		}
 	}
 	for k := range c.temp {
-		c.temp[k] = take(k)
+		if k != singles || f.Has(program.F32) {
+			c.temp[k] = take(k)
+		}
 	}
-	for _, n := range f.Arrays {
-		c.array = append(c.array, size[0])
-		size[0] += n * stride
+	for _, a := range f.Arrays {
+		k := fileOf(a.Type)
+		c.array = append(c.array, size[k])
+		size[k] += a.Len * stride
 	}
 	begin := make([][]int, c.n) // columns by first and last position
 	end := make([][]int, c.n+1)
@@ -408,7 +426,7 @@ func (c *compiler) allocate() {
 		case col >= c.n && c.last[col] < 0: // nobody wants the scalar in a column
 		case col < c.n && c.uniform[i]:
 		case in.Op == program.OpConst:
-			c.reg[col] = take(file(in.Type))
+			c.reg[col] = take(fileOf(in.Type))
 			c.code.consts = append(c.code.consts, constant{place{in.Type, false, c.reg[col]}, in.Imm})
 		default:
 			begin[c.def[col]] = append(begin[c.def[col]], col)
@@ -419,7 +437,7 @@ func (c *compiler) allocate() {
 	release := func(at int, old bool) {
 		for _, col := range end[at] {
 			if c.def[col] < at == old {
-				k := file(f.Instrs[col%c.n].Type)
+				k := fileOf(f.Instrs[col%c.n].Type)
 				free[k] = append(free[k], c.reg[col])
 			}
 		}
@@ -427,14 +445,14 @@ func (c *compiler) allocate() {
 	for i := range f.Instrs {
 		release(i, true) // what is read here for the last time may be overwritten here, lane by lane
 		for _, col := range begin[i] {
-			c.reg[col] = take(file(f.Instrs[col%c.n].Type))
+			c.reg[col] = take(fileOf(f.Instrs[col%c.n].Type))
 		}
 		release(i, false)
 	}
 	for col := range c.group {
 		c.reg[col] = c.reg[c.find(col)]
 	}
-	c.code.words, c.code.bools, c.code.scalars = size[0], size[1], c.next
+	c.code.size, c.code.scalars = size, c.next
 }
 
 func (c *compiler) put(in inst) int {
@@ -447,7 +465,10 @@ func (c *compiler) emit(outTo []int) {
 	start := map[int]int{} // first instruction of a loop's body; a guard's own
 	for i := range f.Instrs {
 		in, s := &f.Instrs[i], &c.choices[i]
-		x := inst{op: s.op, imm: int(in.Imm), d: c.reg[i]}
+		if c.free(in) {
+			continue
+		}
+		x := inst{op: s.op, typ: f.Precision(in), imm: int(in.Imm), d: c.reg[i]}
 		for k, p := range []*int{&x.a, &x.b, &x.c} {
 			if k < s.n && s.s[k] {
 				*p = c.scalar[c.root[s.args[k]]]
@@ -456,7 +477,7 @@ func (c *compiler) emit(outTo []int) {
 			}
 		}
 		switch in.Op {
-		case program.OpInput, program.OpConst, program.OpPhi, program.OpBits, program.OpFromBits, program.OpLoopOut:
+		case program.OpInput, program.OpConst, program.OpPhi:
 			continue
 		case program.OpLoop:
 			var m []move
@@ -508,11 +529,7 @@ func (c *compiler) emit(outTo []int) {
 		}
 		c.put(x)
 		if c.uniform[i] && c.last[c.n+i] >= 0 {
-			fill := inst{op: kFill, d: c.reg[c.n+i], a: c.scalar[i]}
-			if in.Type == program.Bool {
-				fill.op = kFillBool
-			}
-			c.put(fill)
+			c.put(inst{op: kFill, typ: in.Type, d: c.reg[c.n+i], a: c.scalar[i]})
 		}
 	}
 	var m []move
@@ -554,10 +571,10 @@ func (c *compiler) move(v program.Value, to int) move {
 // moves assigns all at once: the values move as if each were read before any is
 // written.
 func (c *compiler) moves(all []move) {
-	for k, op := range [2]kernel{kMove, kMoveBool} {
+	for k := range numFiles {
 		var left []move
 		for _, m := range all {
-			if (m.typ == program.Bool) == (k == 1) && !m.scalar && m.at != m.to {
+			if fileOf(m.typ) == k && !m.scalar && m.at != m.to {
 				left = append(left, m)
 			}
 		}
@@ -572,11 +589,11 @@ func (c *compiler) moves(all []move) {
 					i++
 					continue
 				}
-				c.put(inst{op: op, d: left[i].to, a: left[i].at})
+				c.put(inst{op: kMove, typ: left[i].typ, d: left[i].to, a: left[i].at})
 				left = append(left[:i], left[i+1:]...)
 			}
 			if len(left) == n { // only cycles are left: open one
-				c.put(inst{op: op, d: c.temp[k], a: left[0].to})
+				c.put(inst{op: kMove, typ: left[0].typ, d: c.temp[k], a: left[0].to})
 				for j := range left {
 					if left[j].at == left[0].to {
 						left[j].at = c.temp[k]
@@ -586,10 +603,8 @@ func (c *compiler) moves(all []move) {
 		}
 	}
 	for _, m := range all {
-		if m.scalar && m.typ == program.Bool {
-			c.put(inst{op: kFillBool, d: m.to, a: m.at})
-		} else if m.scalar {
-			c.put(inst{op: kFill, d: m.to, a: m.at})
+		if m.scalar {
+			c.put(inst{op: kFill, typ: m.typ, d: m.to, a: m.at})
 		}
 	}
 }

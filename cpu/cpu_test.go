@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"invar/cpu"
@@ -15,7 +16,7 @@ import (
 func TestEngine(t *testing.T) {
 	for _, block := range []int{0, 1, 3, 16} {
 		t.Run(fmt.Sprintf("block=%d", block), func(t *testing.T) {
-			progtest.Engine(t, cpu.Portable{Block: block}, 150)
+			progtest.Engine(t, cpu.Portable{Block: block}, 150, program.F64, program.F32)
 		})
 	}
 }
@@ -24,7 +25,7 @@ func TestEngine(t *testing.T) {
 func TestBlocks(t *testing.T) {
 	r := rand.New(rand.NewPCG(6, 0))
 	for k := range 4 {
-		p := progtest.Program(r, 2, 60+30*k)
+		p := progtest.Program(r, 2, 60+30*k, program.F64, program.F32)
 		p.Optimize()
 		want := p.NewBatch(150)
 		for _, c := range want.In {
@@ -85,7 +86,7 @@ func checkFunc(t *testing.T, r *rand.Rand, f *program.Func, n int) {
 func TestFuncs(t *testing.T) {
 	for k := range uint64(1500) {
 		r := rand.New(rand.NewPCG(7, k))
-		f := progtest.Func(r, progtest.Types(r, 1+r.IntN(5)), progtest.Types(r, 1+r.IntN(5)), 5+r.IntN(200))
+		f := progtest.Func(r, progtest.Types(r, 1+r.IntN(5), program.F64, program.F32), progtest.Types(r, 1+r.IntN(5), program.F64, program.F32), 5+r.IntN(200))
 		if k%3 == 1 {
 			f = program.Optimize(f, true)
 		}
@@ -97,7 +98,7 @@ func FuzzFuncs(f *testing.F) {
 	f.Add(uint64(1), uint64(2), uint16(100))
 	f.Fuzz(func(t *testing.T, a, b uint64, size uint16) {
 		r := rand.New(rand.NewPCG(a, b))
-		checkFunc(t, r, progtest.Func(r, progtest.Types(r, 1+r.IntN(5)), progtest.Types(r, 1+r.IntN(5)), int(size%500)), 1+r.IntN(40))
+		checkFunc(t, r, progtest.Func(r, progtest.Types(r, 1+r.IntN(5), program.F64, program.F32), progtest.Types(r, 1+r.IntN(5), program.F64, program.F32), int(size%500)), 1+r.IntN(40))
 	})
 }
 
@@ -107,9 +108,11 @@ func TestOperands(t *testing.T) {
 	ints := []uint64{0, 1, 2, 63, 64, 65, 1<<32 - 1, 1 << 32, 1<<63 - 1, 1 << 63, 1<<64 - 1, 1<<64 - 64}
 	values := func(typ program.Type) (v []uint64) {
 		switch typ {
-		case program.F64:
+		case program.F64, program.F32:
 			for _, x := range progtest.Special {
-				v = append(v, math.Float64bits(x))
+				if bits := typ.Bits(x); !slices.Contains(v, bits) {
+					v = append(v, bits)
+				}
 			}
 		case program.I64:
 			v = ints
@@ -120,8 +123,8 @@ func TestOperands(t *testing.T) {
 	}
 	konst := func(b *program.Builder, typ program.Type, bits uint64) program.Value {
 		switch typ {
-		case program.F64:
-			return b.F(math.Float64frombits(bits))
+		case program.F64, program.F32:
+			return b.F(typ.Float(bits))
 		case program.I64:
 			return b.I(int64(bits))
 		default:
@@ -129,11 +132,12 @@ func TestOperands(t *testing.T) {
 		}
 	}
 	type write func(b *program.Builder, x, y program.Value) program.Value
-	for _, c := range []struct {
+	type operation struct {
 		name string
 		typ  program.Type
 		op   write
-	}{
+	}
+	table := []operation{
 		{"add", program.F64, (*program.Builder).Add}, {"sub", program.F64, (*program.Builder).Sub},
 		{"mul", program.F64, (*program.Builder).Mul}, {"div", program.F64, (*program.Builder).Div},
 		{"lt", program.F64, (*program.Builder).Lt}, {"le", program.F64, (*program.Builder).Le}, {"eq", program.F64, (*program.Builder).Eq},
@@ -157,7 +161,29 @@ func TestOperands(t *testing.T) {
 		{"round", program.F64, func(b *program.Builder, x, y program.Value) program.Value { return b.Round(x) }},
 		{"floor", program.F64, func(b *program.Builder, x, y program.Value) program.Value { return b.Floor(x) }},
 		{"trunc", program.F64, func(b *program.Builder, x, y program.Value) program.Value { return b.Trunc(x) }},
-	} {
+	}
+	for _, c := range table {
+		if c.typ == program.F64 {
+			table = append(table, operation{c.name, program.F32, c.op})
+		}
+	}
+	table = append(table,
+		operation{"narrow", program.F64, func(b *program.Builder, x, y program.Value) program.Value { return b.Narrow(x) }},
+		operation{"widen", program.F32, func(b *program.Builder, x, y program.Value) program.Value { return b.Widen(x) }},
+		operation{"frombits", program.I64, func(b *program.Builder, x, y program.Value) program.Value { return b.FromBits(x) }},
+		operation{"frombits", program.I64, func(b *program.Builder, x, y program.Value) program.Value {
+			b.With(program.F32, func() { x = b.FromBits(x) })
+			return x
+		}},
+		operation{"bits", program.F32, func(b *program.Builder, x, y program.Value) program.Value {
+			return b.Bits(b.Select(b.IsNaN(x), b.F(0), x))
+		}},
+	)
+	for _, c := range table {
+		float := program.F64
+		if c.typ == program.F32 {
+			float = c.typ
+		}
 		v := values(c.typ)
 		var xs, ys []uint64
 		for _, x := range v {
@@ -175,14 +201,14 @@ func TestOperands(t *testing.T) {
 				}
 			}
 		}
-		b := program.NewBuilder(c.name)
+		b := program.NewBuilderOf(float, c.name)
 		x, y := b.Input("x", c.typ), b.Input("y", c.typ)
 		test(b.Finish(c.op(b, x, y)))
 		for _, k := range v {
-			b := program.NewBuilder(c.name)
+			b := program.NewBuilderOf(float, c.name)
 			x, _ := b.Input("x", c.typ), b.Input("y", c.typ)
 			test(b.Finish(c.op(b, x, konst(b, c.typ, k))))
-			b = program.NewBuilder(c.name)
+			b = program.NewBuilderOf(float, c.name)
 			_, y := b.Input("x", c.typ), b.Input("y", c.typ)
 			test(b.Finish(c.op(b, konst(b, c.typ, k), y)))
 		}

@@ -1,74 +1,91 @@
 package cpu
 
-import "math"
+import (
+	"math"
+	"unsafe"
+
+	"invar/program"
+)
+
+// number is the type of a column of numbers, word that of the same column as bits.
+type number interface{ float32 | float64 }
+type word interface{ uint32 | uint64 }
+
+// toNumber is the number with the given bits.
+func toNumber[T number](bits uint64) (x T) {
+	if unsafe.Sizeof(x) == 4 {
+		return T(math.Float32frombits(uint32(bits)))
+	}
+	return T(math.Float64frombits(bits))
+}
 
 // The loops of the interpreter: d = operation of the operands, lane by lane. d
 // may be the same column as an operand. All columns have the length of d.
 
-func addCC(d []float64, a []float64, b []float64) {
+func addCC[T number](d []T, a []T, b []T) {
 	a, b = a[:len(d)], b[:len(d)]
 	for i := range d {
 		d[i] = a[i] + b[i]
 	}
 }
 
-func addCS(d []float64, a []float64, b float64) {
+func addCS[T number](d []T, a []T, b T) {
 	a = a[:len(d)]
 	for i := range d {
 		d[i] = a[i] + b
 	}
 }
 
-func subCC(d []float64, a []float64, b []float64) {
+func subCC[T number](d []T, a []T, b []T) {
 	a, b = a[:len(d)], b[:len(d)]
 	for i := range d {
 		d[i] = a[i] - b[i]
 	}
 }
 
-func subCS(d []float64, a []float64, b float64) {
+func subCS[T number](d []T, a []T, b T) {
 	a = a[:len(d)]
 	for i := range d {
 		d[i] = a[i] - b
 	}
 }
 
-func subSC(d []float64, a float64, b []float64) {
+func subSC[T number](d []T, a T, b []T) {
 	b = b[:len(d)]
 	for i := range d {
 		d[i] = a - b[i]
 	}
 }
 
-func mulCC(d []float64, a []float64, b []float64) {
+func mulCC[T number](d []T, a []T, b []T) {
 	a, b = a[:len(d)], b[:len(d)]
 	for i := range d {
 		d[i] = a[i] * b[i]
 	}
 }
 
-func mulCS(d []float64, a []float64, b float64) {
+func mulCS[T number](d []T, a []T, b T) {
 	a = a[:len(d)]
 	for i := range d {
 		d[i] = a[i] * b
 	}
 }
 
-func divCC(d []float64, a []float64, b []float64) {
+func divCC[T number](d []T, a []T, b []T) {
 	a, b = a[:len(d)], b[:len(d)]
 	for i := range d {
 		d[i] = a[i] / b[i]
 	}
 }
 
-func divCS(d []float64, a []float64, b float64) {
+func divCS[T number](d []T, a []T, b T) {
 	a = a[:len(d)]
 	for i := range d {
 		d[i] = a[i] / b
 	}
 }
 
-func divSC(d []float64, a float64, b []float64) {
+func divSC[T number](d []T, a T, b []T) {
 	b = b[:len(d)]
 	for i := range d {
 		d[i] = a / b[i]
@@ -103,98 +120,112 @@ func fmaCSS(d []float64, a []float64, b float64, c float64) {
 	}
 }
 
-func sqrtC(d []float64, a []float64) {
-	a = a[:len(d)]
+// fma32 is program.FMA32. Rounding the sum twice goes wrong only where the first rounding ends in the middle between two
+// float32s, whose last 28 bits are zeros.
+func fma32(d []float32, a []float32, b []float32, c []float32) {
+	a, b, c = a[:len(d)], b[:len(d)], c[:len(d)]
 	for i := range d {
-		d[i] = math.Sqrt(a[i])
+		s := float64(a[i])*float64(b[i]) + float64(c[i]) // the product is exact
+		if math.Float64bits(s)<<36 != 0 {
+			d[i] = float32(s)
+		} else {
+			d[i] = program.FMA32(a[i], b[i], c[i])
+		}
 	}
 }
 
-func negC(d []uint64, a []uint64) {
+func sqrtC[T number](d []T, a []T) {
 	a = a[:len(d)]
 	for i := range d {
-		d[i] = a[i] ^ 1<<63
+		d[i] = T(math.Sqrt(float64(a[i])))
 	}
 }
 
-func absC(d []uint64, a []uint64) {
+func negC[W word](d []W, a []W, sign W) {
 	a = a[:len(d)]
 	for i := range d {
-		d[i] = a[i] &^ (1 << 63)
+		d[i] = a[i] ^ sign
 	}
 }
 
-func roundC(d []float64, a []float64) {
+func absC[W word](d []W, a []W, sign W) {
 	a = a[:len(d)]
 	for i := range d {
-		d[i] = math.RoundToEven(a[i])
+		d[i] = a[i] &^ sign
 	}
 }
 
-func floorC(d []float64, a []float64) {
+func roundC[T number](d []T, a []T) {
 	a = a[:len(d)]
 	for i := range d {
-		d[i] = math.Floor(a[i])
+		d[i] = T(math.RoundToEven(float64(a[i])))
 	}
 }
 
-func truncC(d []float64, a []float64) {
+func floorC[T number](d []T, a []T) {
 	a = a[:len(d)]
 	for i := range d {
-		d[i] = math.Trunc(a[i])
+		d[i] = T(math.Floor(float64(a[i])))
 	}
 }
 
-func ltCC(d []uint8, a []float64, b []float64) {
+func truncC[T number](d []T, a []T) {
+	a = a[:len(d)]
+	for i := range d {
+		d[i] = T(math.Trunc(float64(a[i])))
+	}
+}
+
+func ltCC[T number](d []uint8, a []T, b []T) {
 	a, b = a[:len(d)], b[:len(d)]
 	for i := range d {
 		d[i] = bit(a[i] < b[i])
 	}
 }
 
-func ltCS(d []uint8, a []float64, b float64) {
+func ltCS[T number](d []uint8, a []T, b T) {
 	a = a[:len(d)]
 	for i := range d {
 		d[i] = bit(a[i] < b)
 	}
 }
 
-func ltSC(d []uint8, a float64, b []float64) {
+func ltSC[T number](d []uint8, a T, b []T) {
 	b = b[:len(d)]
 	for i := range d {
 		d[i] = bit(a < b[i])
 	}
 }
 
-func leCC(d []uint8, a []float64, b []float64) {
+func leCC[T number](d []uint8, a []T, b []T) {
 	a, b = a[:len(d)], b[:len(d)]
 	for i := range d {
 		d[i] = bit(a[i] <= b[i])
 	}
 }
 
-func leCS(d []uint8, a []float64, b float64) {
+func leCS[T number](d []uint8, a []T, b T) {
 	a = a[:len(d)]
 	for i := range d {
 		d[i] = bit(a[i] <= b)
 	}
 }
 
-func leSC(d []uint8, a float64, b []float64) {
+func leSC[T number](d []uint8, a T, b []T) {
 	b = b[:len(d)]
 	for i := range d {
 		d[i] = bit(a <= b[i])
 	}
 }
 
-func eqCC(d []uint8, a []float64, b []float64) {
+func eqCC[T number](d []uint8, a []T, b []T) {
 	a, b = a[:len(d)], b[:len(d)]
 	for i := range d {
 		d[i] = bit(a[i] == b[i])
 	}
 }
 
-func eqCS(d []uint8, a []float64, b float64) {
+func eqCS[T number](d []uint8, a []T, b T) {
 	a = a[:len(d)]
 	for i := range d {
 		d[i] = bit(a[i] == b)
@@ -222,32 +253,32 @@ func notC(d []uint8, a []uint8) {
 	}
 }
 
-func selectCC(d []uint64, t []uint8, b []uint64, c []uint64) {
+func selectCC[W word](d []W, t []uint8, b []W, c []W) {
 	t, b, c = t[:len(d)], b[:len(d)], c[:len(d)]
 	for i := range d {
-		d[i] = c[i] ^ (b[i]^c[i])&-uint64(t[i])
+		d[i] = c[i] ^ (b[i]^c[i])&-W(t[i])
 	}
 }
 
-func selectCS(d []uint64, t []uint8, b []uint64, c uint64) {
+func selectCS[W word](d []W, t []uint8, b []W, c W) {
 	t, b = t[:len(d)], b[:len(d)]
 	for i := range d {
-		d[i] = c ^ (b[i]^c)&-uint64(t[i])
+		d[i] = c ^ (b[i]^c)&-W(t[i])
 	}
 }
 
-func selectSC(d []uint64, t []uint8, b uint64, c []uint64) {
+func selectSC[W word](d []W, t []uint8, b W, c []W) {
 	t, c = t[:len(d)], c[:len(d)]
 	for i := range d {
-		d[i] = c[i] ^ (b^c[i])&-uint64(t[i])
+		d[i] = c[i] ^ (b^c[i])&-W(t[i])
 	}
 }
 
-func selectSS(d []uint64, t []uint8, b uint64, c uint64) {
+func selectSS[W word](d []W, t []uint8, b W, c W) {
 	t = t[:len(d)]
 	x := b ^ c
 	for i := range d {
-		d[i] = c ^ x&-uint64(t[i])
+		d[i] = c ^ x&-W(t[i])
 	}
 }
 
@@ -405,21 +436,43 @@ func ieqCS(d []uint8, a []uint64, b uint64) {
 	}
 }
 
-func tableC(d []float64, a []uint64, table []float64) {
+func tableC[T number](d []T, a []uint64, table []float64) {
 	a = a[:len(d)]
 	mask := uint64(len(table) - 1)
 	for i := range d {
-		d[i] = table[a[i]&mask]
+		d[i] = T(table[a[i]&mask])
 	}
 }
 
-func fill(d []uint64, a uint64) {
+func widenC(d []float64, a []float32) {
+	a = a[:len(d)]
 	for i := range d {
-		d[i] = a
+		d[i] = float64(a[i])
 	}
 }
 
-func fillBool(d []uint8, a uint8) {
+func narrowC(d []float32, a []float64) {
+	a = a[:len(d)]
+	for i := range d {
+		d[i] = float32(a[i])
+	}
+}
+
+func bitsC(d []uint64, a []uint32) {
+	a = a[:len(d)]
+	for i := range d {
+		d[i] = uint64(a[i])
+	}
+}
+
+func fromBitsC(d []uint32, a []uint64) {
+	a = a[:len(d)]
+	for i := range d {
+		d[i] = uint32(a[i])
+	}
+}
+
+func fill[W word | uint8](d []W, a W) {
 	for i := range d {
 		d[i] = a
 	}

@@ -11,7 +11,8 @@ import (
 // value compiles for the best instruction set and otherwise fails.
 //
 // A program whose single step takes more operations than a call into machine code may
-// last (calls cannot be interrupted), and a batch that wants a trace, run on Portable.
+// last (calls cannot be interrupted) runs on Portable, and so does a batch that wants a trace of slots that are
+// not results, or of iterates that Setup makes.
 type Native struct {
 	// Set is the instruction set, "avx512" or "avx2"; empty: the best that the processor has.
 	Set string
@@ -19,7 +20,7 @@ type Native struct {
 	Threads int
 }
 
-var _ program.Engine = Native{}
+var _ program.Maker = Native{}
 
 // Name is "native avx512" or "native avx2".
 func (e Native) Name() string {
@@ -32,6 +33,9 @@ func (e Native) Name() string {
 	return "native"
 }
 
+// MakesStarts is true: what takes scalar Go tens of nanoseconds is a few in vectors.
+func (Native) MakesStarts() bool { return true }
+
 // Compile prepares p. It fails if p is not valid, or if machine code cannot run here.
 func (e Native) Compile(p *program.Program) (program.Executable, error) {
 	if e.Threads < 0 {
@@ -39,6 +43,9 @@ func (e Native) Compile(p *program.Program) (program.Executable, error) {
 	}
 	if err := p.Validate(); err != nil {
 		return nil, err
+	}
+	if p.Has(program.F32) {
+		return nil, fmt.Errorf("cpu: %s: native code knows float64 only; the portable engine runs float32", p.Name)
 	}
 	return e.compile(p)
 }

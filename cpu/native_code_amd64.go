@@ -139,7 +139,7 @@ func emitProgram(p *program.Program, isa *isa, o emitOptions) (n *native, err er
 	}
 	n.runs = run != nil
 	setup := lower(st.Setup, len(st.Setup.Out), isa.zmm, ordered)
-	final := lower(st.Final, len(st.Final.Out), isa.zmm, ordered)
+	final := lower(reported(st.Final), len(st.Final.Out), isa.zmm, ordered)
 	if step.cost > maxStep || setup.cost > maxStep || final.cost > maxStep {
 		return nil, fmt.Errorf("a step of %.0f operations, at most %.0f are allowed in native code", step.cost, maxStep)
 	}
@@ -178,6 +178,22 @@ func emitProgram(p *program.Program, isa *isa, o emitOptions) (n *native, err er
 		n.tables = append(n.tables, t...)
 	}
 	return n, nil
+}
+
+// reported is f with outputs that are F64s: numbers as a batch reports them.
+func reported(f *program.Func) *program.Func {
+	b := program.NewBuilder(f.Name)
+	var in []program.Value
+	for i, t := range f.In {
+		in = append(in, b.Input(f.InNames[i], t))
+	}
+	out := b.Inline(f, in...)
+	for i, v := range out {
+		if b.Type(v) == program.I64 {
+			out[i] = b.FromInt(v)
+		}
+	}
+	return b.Finish(out...)
 }
 
 // shape chooses how many vectors make a strip and how many strips a worker has.

@@ -189,8 +189,8 @@ func newEmitter(a *amd64.Asm, isa *isa, v int, l *lowered, consts *constants, in
 		}
 	}
 	below := 0
-	for _, n := range l.f.Arrays {
-		below -= n * v * isa.bytes
+	for _, a := range l.f.Arrays {
+		below -= a.Len * v * isa.bytes
 		if below < -maxScratch {
 			panic(fmt.Sprintf("local arrays of more than %d bytes a strip", maxScratch))
 		}

@@ -28,3 +28,9 @@ func Sets() (names []string) {
 	}
 	return names
 }
+
+// TracesNatively reports whether native code makes the trace of b.
+func TracesNatively(x program.Executable, b *program.Batch) bool {
+	n, ok := x.(*nativeExecutable)
+	return ok && n.tracing(b) != nil
+}

@@ -345,15 +345,20 @@ func (e *emitter) gather(i int32, f *form) {
 	}
 	s := e.inReg(x.a)
 	index := e.temp(vectors)
+	lanes := index // no register
+	if !e.isa.zmm {
+		lanes = e.temp(vectors)
+		// QEMU before 9.0.3 reads an index in ymm4 as no index, which it would be among the general registers. Either
+		// of the two groups can be the index, so that leaving ymm4 to the mask costs nothing.
+		if e.number(vectors, index, 0) <= 4 && 4 <= e.number(vectors, index, e.v-1) {
+			index, lanes = lanes, index
+		}
+	}
+	d := e.temp(vectors)
 	and := e.form(program.OpIAnd)
 	for u := range e.v {
 		e.op(&and.Insn, e.number(vectors, index, u), e.number(vectors, s, u), e.consts.number(uint64(len(t)-1)))
 	}
-	lanes := index // no register
-	if !e.isa.zmm {
-		lanes = e.temp(vectors)
-	}
-	d := e.temp(vectors)
 	e.a.MovRM(rTemp, amd64.M(rFrame, frameTables))
 	for u := range e.v {
 		x := e.number(vectors, index, u)

@@ -17,3 +17,9 @@ func (e Native) compile(*program.Program) (program.Executable, error) {
 	_, err := bestSet()
 	return nil, fmt.Errorf("cpu: no native code: %w", err)
 }
+
+// StepListing fails here: there is no machine code for this processor or system.
+func StepListing(*program.Program) ([]string, error) {
+	_, err := bestSet()
+	return nil, fmt.Errorf("cpu: no native code: %w", err)
+}

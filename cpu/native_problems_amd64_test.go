@@ -12,11 +12,12 @@ import (
 	"invar/cpu"
 	"invar/cpu/internal/amd64/disasm"
 	"invar/problem"
+	"invar/program"
 	"invar/program/progtest"
 )
 
 // Every built-in problem with every method gives the same bits in AVX-512, AVX2 and
-// portable code, also from starts that are not numbers, and a disassembler reads
+// portable code, traced or not, also from starts that are not numbers, and a disassembler reads
 // the code as it was meant.
 func TestNativeProblems(t *testing.T) {
 	r := rand.New(rand.NewPCG(9, 10))
@@ -39,6 +40,8 @@ func TestNativeProblems(t *testing.T) {
 					want.In[r.IntN(len(want.In))][s] = progtest.Number(r)
 				}
 			}
+			const rows = 30
+			want.Trace = program.NewTrace(n, rows, p.Results)
 			portable, err := cpu.Portable{}.Compile(p)
 			if err != nil {
 				t.Fatal(err)
@@ -51,30 +54,48 @@ func TestNativeProblems(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				got := p.NewBatch(n)
-				got.In = want.In
-				if err := x.Run(context.Background(), got); err != nil {
-					t.Fatal(err)
-				}
-				for k := range want.Out {
+				for _, traced := range []bool{false, true} {
+					got := p.NewBatch(n)
+					got.In = want.In
+					if traced {
+						got.Trace = program.NewTrace(n, rows, p.Results)
+						if !cpu.TracesNatively(x, got) {
+							t.Errorf("%s %s on %s: another engine makes the traces", name, method.Name, set)
+						}
+					}
+					if err := x.Run(context.Background(), got); err != nil {
+						t.Fatal(err)
+					}
 					for s := range n {
-						if !progtest.SameF64(got.Out[k][s], want.Out[k][s]) {
-							t.Fatalf("%s %s on %s, sample %d: %s = %v, want %v", name, method.Name, set, s,
-								p.Slots[p.Results[k]].Name, got.Out[k][s], want.Out[k][s])
+						for k := range want.Out {
+							if !progtest.SameF64(got.Out[k][s], want.Out[k][s]) {
+								t.Fatalf("%s %s on %s, sample %d: %s = %v, want %v", name, method.Name, set, s,
+									p.Slots[p.Results[k]].Name, got.Out[k][s], want.Out[k][s])
+							}
+						}
+						if !traced {
+							continue
+						}
+						if got.Trace.Len[s] != want.Trace.Len[s] {
+							t.Fatalf("%s %s on %s, sample %d: a trace of %d rows, want %d", name, method.Name, set, s, got.Trace.Len[s], want.Trace.Len[s])
+						}
+						for k, v := range want.Trace.Data[s] {
+							if !progtest.SameF64(got.Trace.Data[s][k], v) {
+								t.Fatalf("%s %s on %s, sample %d: %s of row %d = %v, want %v", name, method.Name, set, s,
+									p.Slots[p.Results[k%len(p.Results)]].Name, k/len(p.Results), got.Trace.Data[s][k], v)
+							}
 						}
 					}
 				}
-				if tool == "" || method.Name == "lbfgs" || method.Name == "momentum" { // one of a kind is enough
+				if tool == "" || pairs%5 != 0 || method.Name == "lbfgs" || method.Name == "momentum" { // one of a kind is enough
 					continue
 				}
 				code, text, err := cpu.Listing(p, set)
 				if err != nil {
 					t.Fatal(err)
 				}
-				if pairs%5 == 0 {
-					if err := disasm.Compare(tool, code, text); err != nil {
-						t.Fatalf("%s %s on %s: %v", name, method.Name, set, err)
-					}
+				if err := disasm.Compare(tool, code, text); err != nil {
+					t.Fatalf("%s %s on %s: %v", name, method.Name, set, err)
 				}
 			}
 		}

@@ -174,15 +174,18 @@ func (x *nativeExecutable) release(w *lanes) {
 
 // Run implements program.Executable. Results of samples that are not finished are 0, their status among them.
 func (x *nativeExecutable) Run(ctx context.Context, b *program.Batch) error {
-	if b.Trace != nil {
-		p, err := x.portable()
-		if err != nil {
-			return err
-		}
-		return p.Run(ctx, b)
-	}
 	if err := x.p.CheckBatch(b); err != nil {
 		return err
+	}
+	var t *tracing
+	if b.Trace != nil {
+		if t = x.tracing(b); t == nil {
+			p, err := x.portable()
+			if err != nil {
+				return err
+			}
+			return p.Run(ctx, b)
+		}
 	}
 	threads := x.threads
 	if threads == 0 {
@@ -192,12 +195,12 @@ func (x *nativeExecutable) Run(ctx context.Context, b *program.Batch) error {
 	threads = min(threads, (b.N+x.width()-1)/x.width()) // less than a strip is not worth sharing
 	var next atomic.Int64
 	if threads <= 1 {
-		return unfinished(b, &next, x.work(ctx, b, &next, b.N))
+		return unfinished(b, &next, x.work(ctx, b, t, &next, b.N))
 	}
 	var wg sync.WaitGroup
 	errs := make([]error, threads)
 	for k := range threads {
-		wg.Go(func() { errs[k] = x.work(ctx, b, &next, share) })
+		wg.Go(func() { errs[k] = x.work(ctx, b, t, &next, share) })
 	}
 	wg.Wait()
 	for _, err := range errs {
@@ -259,8 +262,8 @@ func (w *lanes) mapColumns(offset int, cost float64, in, out []uint64, n int) {
 	}
 }
 
-// work runs samples until none are left or ctx ends.
-func (x *nativeExecutable) work(ctx context.Context, b *program.Batch, next *atomic.Int64, share int) error {
+// work runs samples until none are left or ctx ends; t is nil where no trace is wanted.
+func (x *nativeExecutable) work(ctx context.Context, b *program.Batch, t *tracing, next *atomic.Int64, share int) error {
 	w := x.worker()
 	defer x.release(w)
 	f := &w.frame
@@ -297,8 +300,12 @@ func (x *nativeExecutable) work(ctx context.Context, b *program.Batch, next *ato
 			f.poolLimit = math.MaxInt
 			w.closeUp()
 		}
-		f.strips = w.strips
 		f.steps, f.runBudget = max(1, steps/w.strips), steps
+		if t != nil {
+			w.trace(t)
+			f.steps, f.runBudget = 1, 0
+		}
+		f.strips = w.strips
 		f.endedCount = 0
 		w.call(x.step)
 		w.collect(b)

@@ -75,7 +75,7 @@ const cache = 32 << 10
 
 // blockFor chooses a block size for a code, given as compiled for one lane.
 func blockFor(one *code) int {
-	lanes := cache / (8*one.words + one.bools + 1)
+	lanes := cache / (8*one.size[words] + 4*one.size[singles] + one.size[bools] + 1)
 	return max(32, min(512, lanes&^15))
 }
 
@@ -198,15 +198,10 @@ func (w *worker) fill(b *program.Batch, first, n int) {
 	at := w.live
 	for i, p := range x.setup.out {
 		to := x.step.in[i].at + at
-		switch {
-		case p.scalar && p.typ == program.Bool:
-			fillBool(w.step.t[to:][:n], uint8(m.s[p.at]))
-		case p.scalar:
-			fill(w.step.u[to:][:n], m.s[p.at])
-		case p.typ == program.Bool:
-			copy(w.step.t[to:][:n], m.t[p.at:])
-		default:
-			copy(w.step.u[to:][:n], m.u[p.at:])
+		if p.scalar {
+			w.step.fill(p.typ, to, n, m.s[p.at])
+		} else {
+			w.step.copy(p.typ, to, m, p.at, n)
 		}
 	}
 	for k := range n {
@@ -246,11 +241,8 @@ func (w *worker) collect(b *program.Batch, from int) {
 
 // number is slot s of lane l as a number.
 func (w *worker) number(s, l int) float64 {
-	at := w.x.step.in[s].at + l
-	if w.x.p.Slots[s].Type == program.I64 {
-		return float64(int64(w.step.u[at]))
-	}
-	return w.step.f[at]
+	p := w.x.step.in[s]
+	return w.x.p.Number(s, w.step.bits(p.typ, p.at+l))
 }
 
 func (w *worker) trace(t *program.Trace, l int, it int64) {
@@ -272,11 +264,7 @@ func (w *worker) move(to, from int) {
 	}
 	m := w.step
 	for _, p := range w.x.step.in {
-		if p.typ == program.Bool {
-			m.t[p.at+to] = m.t[p.at+from]
-		} else {
-			m.u[p.at+to] = m.u[p.at+from]
-		}
+		m.copy(p.typ, p.at+to, m, p.at+from, 1)
 	}
 	w.sample[to], w.iteration[to] = w.sample[from], w.iteration[from]
 }

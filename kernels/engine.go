@@ -7,10 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"runtime"
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
-	"time"
-	"unsafe"
 
 	"gorgonia.org/cu"
 
@@ -86,72 +86,170 @@ func fault(call string, err error) error {
 	return fmt.Errorf("kernels: %s: %w", call, err)
 }
 
-// Engine runs programs on one GPU. It is a program.Engine, safe for concurrent use; samples of different batches
-// run side by side.
+// Engine runs programs on one GPU or several. It is a program.Engine, safe for concurrent use.
+//
+// The samples of a Run are dealt out in pieces, to whichever device is free. A device that fails is taken out and its
+// pieces are run by the others; Compile and Run fail when none is left, with an error that wraps program.ErrDevice.
 type Engine struct {
-	device  Device
-	context cu.CUContext
-	cores   int // multiprocessors
+	// Lost, if set, is told why a device leaves its samples to the others: for good if it is lost, else, without memory
+	// for them, those of a program or a batch. It is called once for a device, for several from several goroutines.
+	Lost func(error)
+
+	devices []*device
+	*shared
+}
+
+// shared is what Runs share.
+type shared struct {
+	mu      sync.Mutex
+	changed *sync.Cond // a lane is free, a device is lost, a Run has got on or is to stop
 
 	// For tests.
 	edit   func(text string) string // changes a kernel before it is loaded
-	memory int64                    // bytes that one Run may take, 0: half of what is free
-	budget int64                    // steps of the first launch of a Run, 0: by firstSteps and firstWork
+	memory int64                    // bytes that a lane may take, 0: device.memory
+	budget int64                    // steps of the first launch of a piece, 0: by firstSteps and firstWork
 }
 
-var _ program.Engine = (*Engine)(nil)
+var _ program.Wide = (*Engine)(nil)
 
-// New opens the GPU of the given index.
-func New(device int) (*Engine, error) {
+// New opens the GPUs of the given indices; of none, all that there are, except for those that cannot be used if
+// another can.
+func New(devices ...int) (*Engine, error) {
 	all, err := Devices()
 	if err != nil {
 		return nil, err
 	}
-	if device < 0 || device >= len(all) {
-		return nil, fmt.Errorf("kernels: device %d; 0..%d are there", device, len(all)-1)
+	named := len(devices) > 0
+	if !named {
+		for i := range all {
+			devices = append(devices, i)
+		}
 	}
-	e := &Engine{device: all[device]}
-	if e.device.Major < 7 {
-		return nil, fmt.Errorf("kernels: %s has compute capability %d.%d; 7.0 or newer is needed: use --device cpu", e.device.Name, e.device.Major, e.device.Minor)
+	e := &Engine{shared: &shared{}}
+	e.changed = sync.NewCond(&e.mu)
+	var unusable error
+	for k, i := range devices {
+		if i < 0 || i >= len(all) || slices.Contains(devices[:k], i) {
+			err = fmt.Errorf("kernels: device %d; 0..%d are there, each to be named once", i, len(all)-1)
+		} else {
+			var d *device
+			if d, err = newDevice(all[i]); err == nil {
+				e.devices = append(e.devices, d)
+				continue
+			}
+		}
+		if named {
+			e.Close()
+			return nil, err
+		}
+		if unusable == nil {
+			unusable = err
+		}
 	}
-	d := cu.Device(device)
-	if e.cores, err = d.Attribute(cu.MultiprocessorCount); err != nil {
-		return nil, fault("cuDeviceGetAttribute", err)
-	}
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	if e.context, err = d.MakeContext(cu.SchedAuto); err != nil {
-		return nil, fault("cuCtxCreate", err)
+	if len(e.devices) == 0 {
+		return nil, unusable
 	}
 	return e, nil
 }
 
-// Name is "cuda" with the device's index.
-func (e *Engine) Name() string { return fmt.Sprintf("cuda:%d", e.device.Index) }
-
-// Device is the engine's GPU.
-func (e *Engine) Device() Device { return e.device }
-
-// Close frees the GPU. No Run may be going on or follow.
-func (e *Engine) Close() error {
-	return e.do(func() error { return fault("cuCtxDestroy", e.context.Destroy()) })
-}
-
-// do runs f on a thread that has the engine's context.
-func (e *Engine) do(f func() error) error {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	if err := cu.SetCurrentContext(e.context); err != nil {
-		return fault("cuCtxSetCurrent", err)
+// Name is "cuda" with the indices of the devices, as in cuda:0 and cuda:0,1.
+func (e *Engine) Name() string {
+	var names []string
+	for _, d := range e.devices {
+		names = append(names, strconv.Itoa(d.Index))
 	}
-	return f()
+	return "cuda:" + strings.Join(names, ",")
 }
 
-// kernel is a kernel in the GPU's own code.
+// Devices lists the engine's GPUs.
+func (e *Engine) Devices() (all []Device) {
+	for _, d := range e.devices {
+		all = append(all, d.Device)
+	}
+	return all
+}
+
+// waves is how often a batch of the size that an engine wishes fills its devices: often enough that they are busy
+// while pieces come and go.
+const waves = 8
+
+// BatchSize implements program.Wide.
+func (e *Engine) BatchSize() int {
+	n := 0
+	for _, d := range e.devices {
+		n += waves * d.cores * d.threads
+	}
+	return n
+}
+
+// Close frees the GPUs. No Run may be going on or follow.
+func (e *Engine) Close() (err error) {
+	for _, d := range e.devices {
+		if e := d.close(); err == nil {
+			err = e
+		}
+	}
+	return err
+}
+
+// drop takes a device out if after err, which a call to it returned, its context works no more.
+func (e *Engine) drop(d *device, err error) (lost bool) {
+	if d.do(func() error { return d.fault("cuCtxSynchronize", cu.Synchronize()) }) == nil {
+		return false
+	}
+	e.mu.Lock()
+	others := false
+	if d.lost == nil {
+		d.lost = err
+	}
+	for _, o := range e.devices {
+		others = others || o.lost == nil
+	}
+	e.changed.Broadcast()
+	e.mu.Unlock()
+	if others {
+		e.tell(d, err)
+	}
+	return true
+}
+
+// tell calls Lost, once for a device.
+func (e *Engine) tell(d *device, err error) {
+	e.mu.Lock()
+	told := d.told
+	d.told = true
+	e.mu.Unlock()
+	if !told && e.Lost != nil {
+		e.Lost(err)
+	}
+}
+
+// working lists the devices that are not lost; the error says why the last one is, if all are.
+func (e *Engine) working() (all []*device, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, d := range e.devices {
+		if d.lost == nil {
+			all = append(all, d)
+		} else {
+			err = d.lost
+		}
+	}
+	if len(all) > 0 {
+		err = nil
+	}
+	return all, err
+}
+
+// kernel is a kernel on the devices that could load it.
 type kernel struct {
 	*ptx.Kernel
-	function cu.Function
-	blocks   int // that run at the same time
+	on []target
+}
+
+type target struct {
+	*device
+	*code
 }
 
 type executable struct {
@@ -162,7 +260,7 @@ type executable struct {
 	kernels map[string]*kernel // by the slots that they trace
 }
 
-// Compile writes p as PTX and has the driver compile it.
+// Compile writes p as PTX and has the driver compile it for each device.
 func (e *Engine) Compile(p *program.Program) (program.Executable, error) {
 	x := &executable{e: e, p: p, kernels: map[string]*kernel{}}
 	if _, err := x.kernel(nil); err != nil {
@@ -183,38 +281,59 @@ func (x *executable) kernel(trace []int) (*kernel, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &kernel{Kernel: text}
 	if x.e.edit != nil {
-		k.Text = x.e.edit(k.Text)
+		text.Text = x.e.edit(text.Text)
 	}
-	err = x.e.do(func() error {
-		log := make([]byte, 4096)
-		module, err := cu.LoadDataEx(k.Text, &cu.JITErrorLogBuffer{Buffer: log})
-		if err != nil {
-			err := fault("cuModuleLoadDataEx", err)
-			if e, ok := err.(*Error); ok {
-				e.Log = string(log)
-			}
-			return err
-		}
-		if k.function, err = module.Function(ptx.Entry); err != nil {
-			return fault("cuModuleGetFunction", err)
-		}
-		each, err := k.function.MaxActiveBlocksPerMultiProcessor(ptx.Block, 0)
-		if err != nil {
-			return fault("cuOccupancyMaxActiveBlocksPerMultiprocessor", err)
-		}
-		k.blocks = x.e.cores * max(1, each)
-		return nil
-	})
-	if err != nil {
+	k := &kernel{Kernel: text}
+	if k.on, err = x.e.load(text.Text); err != nil {
 		return nil, err
 	}
 	x.kernels[key] = k
 	return k, nil
 }
 
-// Run implements program.Executable. A batch that does not fit the GPU's memory is run in pieces.
+// load loads a kernel on all devices at once. A device that is lost, or without room for it, is left out unless it is the last.
+func (e *Engine) load(text string) (on []target, err error) {
+	devices, err := e.working()
+	if err != nil {
+		return nil, err
+	}
+	codes, errs := make([]*code, len(devices)), make([]error, len(devices))
+	var wg sync.WaitGroup
+	for i, d := range devices {
+		wg.Go(func() {
+			codes[i], errs[i] = d.load(text)
+			if outOfMemory(errs[i]) {
+				if errs[i] = e.trim(d); errs[i] == nil {
+					codes[i], errs[i] = d.load(text)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	var full []int
+	for i, d := range devices {
+		switch {
+		case errs[i] == nil:
+			on = append(on, target{d, codes[i]})
+		case e.drop(d, errs[i]):
+			err = errs[i]
+		case outOfMemory(errs[i]):
+			err, full = errs[i], append(full, i)
+		default: // the kernel's fault: no device will do better
+			return nil, errs[i]
+		}
+	}
+	if len(on) == 0 {
+		return nil, err
+	}
+	for _, i := range full {
+		e.tell(devices[i], errs[i])
+	}
+	return on, nil
+}
+
+// Run implements program.Executable.
 func (x *executable) Run(ctx context.Context, b *program.Batch) error {
 	if err := x.p.CheckBatch(b); err != nil {
 		return err
@@ -236,204 +355,5 @@ func (x *executable) Run(ctx context.Context, b *program.Batch) error {
 	if err != nil {
 		return err
 	}
-	return x.e.do(func() error {
-		memory := x.e.memory
-		if memory == 0 {
-			free, _, err := cu.MemInfo()
-			if err != nil {
-				return fault("cuMemGetInfo", err)
-			}
-			memory = free / 2 // other batches run beside this one
-		}
-		sample := 8 * int64(k.Inputs+k.Results)
-		if len(slots) > 0 {
-			sample += 8 * int64(1+b.Trace.Rows*len(slots))
-		}
-		// Fewer threads than the GPU runs where they would take too much memory to be saved.
-		block := 8 * int64(k.Saved) * ptx.Block
-		blocks := int(max(1, min(int64(k.blocks), int64(b.N+ptx.Block-1)/ptx.Block, memory/2/block)))
-		saved := block * int64(blocks)
-		most := (memory - saved - 16) / sample
-		if most < 1 {
-			return fmt.Errorf("kernels: %s: %d bytes of GPU memory are free for this batch, one sample needs %d; close other programs on the GPU, or use --device cpu", x.p.Name, memory, saved+16+sample)
-		}
-		for first := 0; first < b.N; {
-			n := int(min(most, int64(b.N-first)))
-			if err := x.piece(ctx, k, blocks, b, first, n); err != nil {
-				return err
-			}
-			first += n
-		}
-		return nil
-	})
-}
-
-const (
-	firstSteps = 256                    // most steps a thread of the first launch, whose time is not known,
-	firstWork  = 200_000                // and most operations
-	launchTime = 100 * time.Millisecond // what later launches are to take: long beside its overhead, short beside the seconds that a display's driver allows, and soon enough when the user interrupts
-)
-
-// piece is the samples of a batch that are on the GPU at once.
-type piece struct {
-	k      *kernel
-	stream cu.Stream
-	memory []cu.DevicePtr // all that was allocated
-	err    error          // the first
-}
-
-// try notes the first error of a call.
-func (p *piece) try(call string, err error) {
-	if p.err == nil && err != nil {
-		p.err = fault(call, err)
-	}
-}
-
-func (p *piece) allocate(bytes int64) cu.DevicePtr {
-	if p.err != nil {
-		return 0
-	}
-	m, err := cu.MemAlloc(max(8, bytes))
-	p.try("cuMemAlloc", err)
-	if err == nil {
-		p.memory = append(p.memory, m)
-	}
-	return m
-}
-
-func (p *piece) zero(to cu.DevicePtr, bytes int64) {
-	if p.err == nil {
-		p.try("cuMemsetD8Async", cu.MemsetD8Async(to, 0, bytes, p.stream))
-	}
-}
-
-// bring and fetch copy words from and to the host, in the order of the stream.
-func bring[T float64 | uint64](p *piece, to cu.DevicePtr, from []T) {
-	if p.err == nil && len(from) > 0 {
-		p.try("cuMemcpyHtoDAsync", cu.MemcpyHtoDAsync(to, unsafe.Pointer(&from[0]), 8*int64(len(from)), p.stream))
-	}
-}
-
-func fetch[T float64 | uint64](p *piece, to []T, from cu.DevicePtr) {
-	if p.err == nil && len(to) > 0 {
-		p.try("cuMemcpyDtoHAsync", cu.MemcpyDtoHAsync(unsafe.Pointer(&to[0]), from, 8*int64(len(to)), p.stream))
-	}
-}
-
-func (p *piece) wait() {
-	if p.err == nil {
-		p.try("cuStreamSynchronize", p.stream.Synchronize())
-	}
-}
-
-func (p *piece) launch(blocks int, args []uint64) {
-	if p.err != nil {
-		return
-	}
-	pointers := make([]unsafe.Pointer, len(args))
-	for i := range args {
-		pointers[i] = unsafe.Pointer(&args[i])
-	}
-	p.try("cuLaunchKernel", p.k.function.Launch(blocks, 1, 1, ptx.Block, 1, 1, 0, p.stream, pointers))
-}
-
-// free gives everything back. After a kernel's fault nothing can be: the context is lost with it.
-func (p *piece) free() {
-	for _, m := range p.memory {
-		p.try("cuMemFree", cu.MemFree(m))
-	}
-	p.try("cuStreamDestroy", p.stream.Destroy())
-}
-
-// piece runs samples first..first+n-1.
-func (x *executable) piece(ctx context.Context, k *kernel, blocks int, b *program.Batch, first, n int) error {
-	p := &piece{k: k}
-	stream, err := cu.MakeStream(cu.NonBlocking)
-	if err != nil {
-		return fault("cuStreamCreate", err)
-	}
-	p.stream = stream
-	stopped := x.drive(ctx, p, blocks, b, first, n)
-	p.free()
-	if p.err != nil {
-		return p.err
-	}
-	return stopped
-}
-
-// drive brings the samples to the GPU, launches the kernel until all are done or ctx ends, and fetches what is done.
-// It returns the context's error; the driver's is in p.
-func (x *executable) drive(ctx context.Context, p *piece, blocks int, b *program.Batch, first, n int) error {
-	k := p.k
-	threads := int64(blocks) * ptx.Block
-	column := 8 * int64(n)
-	in, out := p.allocate(column*int64(k.Inputs)), p.allocate(column*int64(k.Results))
-	control, saved := p.allocate(16), p.allocate(8*threads*int64(k.Saved))
-	for i, c := range b.In {
-		bring(p, in+cu.DevicePtr(column*int64(i)), c[first:first+n])
-	}
-	p.zero(out, max(8, column*int64(k.Results))) // status 0: not finished
-	p.zero(control, 16)
-	p.zero(saved, 8*threads) // no thread has a sample
-	args := []uint64{uint64(in), uint64(out), uint64(n), uint64(control), uint64(saved), uint64(max(1, min(firstSteps, firstWork/max(1, k.Step))))}
-	budget := &args[5]
-	if x.e.budget > 0 {
-		*budget = uint64(x.e.budget)
-	}
-	var trace, lengths cu.DevicePtr
-	row := 0 // numbers of a sample's trace
-	var rows []float64
-	if k.Traced > 0 {
-		row = b.Trace.Rows * k.Traced
-		trace, lengths = p.allocate(column*int64(row)), p.allocate(column)
-		rows = make([]float64, n*row)
-		for s := range n { // what the kernel does not write stays as it is
-			copy(rows[s*row:], b.Trace.Data[first+s][:row])
-		}
-		bring(p, trace, rows)
-		p.zero(lengths, column)
-		args = append(args, uint64(trace), uint64(lengths), uint64(b.Trace.Rows))
-	}
-
-	var stopped error
-	for p.err == nil {
-		if stopped = ctx.Err(); stopped != nil {
-			break
-		}
-		start := time.Now()
-		p.zero(control+8, 8)
-		p.launch(blocks, args)
-		var state [2]uint64 // the next sample, samples saved
-		fetch(p, state[:], control)
-		p.wait()
-		if state[0] >= uint64(n) && state[1] == 0 {
-			break
-		}
-		if d := time.Since(start); d < launchTime/2 {
-			*budget *= 2
-		} else if d > 2*launchTime {
-			*budget = max(1, *budget/2)
-		}
-	}
-	for i, c := range b.Out {
-		fetch(p, c[first:first+n], out+cu.DevicePtr(column*int64(i)))
-	}
-	if k.Traced > 0 {
-		written := make([]uint64, n)
-		fetch(p, written, lengths)
-		fetch(p, rows, trace)
-		if p.wait(); p.err == nil {
-			for s := range n {
-				copy(b.Trace.Data[first+s], rows[s*row:(s+1)*row])
-				b.Trace.Len[first+s] = int(written[s])
-			}
-		}
-	}
-	p.wait()
-	if p.err != nil { // nothing is known of any sample
-		for _, c := range b.Out {
-			clear(c[first : first+n])
-		}
-	}
-	return stopped
+	return x.e.run(ctx, k, b)
 }

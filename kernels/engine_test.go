@@ -22,7 +22,7 @@ import (
 )
 
 // The tests run on the stand-in of internal/cudastandin, which they build; with INVAR_TEST_GPU=1 on the real driver
-// and its first GPU.
+// and all its GPUs.
 var onGPU = os.Getenv("INVAR_TEST_GPU") == "1"
 
 func TestMain(m *testing.M) {
@@ -52,9 +52,11 @@ func standin(t *testing.T, settings string) {
 	t.Setenv("CUDASTANDIN", settings)
 }
 
-func open(t *testing.T) *Engine {
+// open opens the devices of the given indices, all if none are given, and closes them at the test's end. The stand-in then refuses if
+// anything is left on a device.
+func open(t *testing.T, devices ...int) *Engine {
 	t.Helper()
-	e, err := New(0)
+	e, err := New(devices...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,13 +68,14 @@ func open(t *testing.T) *Engine {
 	return e
 }
 
-// The engine passes the suite that every engine passes, whatever the order of the threads.
+// The engine passes the suite that every engine passes, whatever the order of the threads, whenever the streams do what
+// they are asked to, on one device and on several.
 func TestEngine(t *testing.T) {
-	for _, order := range []string{"forward", "backward", "shuffle"} {
-		t.Run(order, func(t *testing.T) {
-			standin(t, "order="+order)
+	for _, settings := range []string{"order=forward,streams=eager", "order=backward,streams=late,devices=2", "order=shuffle,devices=3,capability=70:90:120"} {
+		t.Run(settings, func(t *testing.T) {
+			standin(t, settings)
 			e := open(t)
-			progtest.Engine(t, e, 150)
+			progtest.Engine(t, e, 150, program.F64, program.F32)
 		})
 	}
 }
@@ -81,12 +84,13 @@ func TestEngine(t *testing.T) {
 func TestSmallLaunches(t *testing.T) {
 	e := open(t)
 	e.budget = 1
-	progtest.Engine(t, e, 60)
+	progtest.Engine(t, e, 60, program.F64, program.F32)
 	e.budget, e.memory = 0, 64<<10
-	progtest.Engine(t, e, 60)
+	progtest.Engine(t, e, 60, program.F64, program.F32)
 }
 
-// A batch that does not fit the GPU's memory is run in pieces, and leaves none taken.
+// A batch that does not fit the GPU's memory is run in pieces. What they need is allocated once, and so is a kernel that is
+// compiled again.
 func TestPieces(t *testing.T) {
 	if onGPU {
 		return
@@ -98,14 +102,80 @@ func TestPieces(t *testing.T) {
 	if bytes := 8 * b.N * (len(b.In) + len(b.Out)); bytes < 2<<20 {
 		t.Fatalf("a batch of %d bytes fits the memory", bytes)
 	}
-	before := freeMemory(t, e)
+	exe, err := e.Compile(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	loaded := freeMemory(t, e)
+	first := everyValue(p, 1)
+	if err := exe.Run(context.Background(), first); err != nil {
+		t.Fatal(err)
+	}
+	if taken := loaded - freeMemory(t, e); taken <= 0 || taken > 0x100000/2 {
+		t.Errorf("the lanes took %d bytes of %d, want some and at most half", taken, 0x100000)
+	}
+	standin(t, "memory=0x100000,oom=1") // the next allocation would fail
 	same(t, e, p, b, false)
-	if after := freeMemory(t, e); before-after > 4096 { // a module's tables stay
-		t.Errorf("%d bytes stay taken", before-after)
+	if len(e.devices[0].code) != 1 {
+		t.Errorf("%d modules are loaded of one program, want 1", len(e.devices[0].code))
+	}
+	for _, l := range e.devices[0].free {
+		if l.in.device == 0 {
+			t.Error("a lane had nothing to do, or gave its memory back")
+		}
 	}
 }
 
-// Every built-in problem x method gives the bits that the CPU gives.
+// Several devices share the samples of a batch, whatever memory they have; those that cannot be used are left out.
+func TestSeveralDevices(t *testing.T) {
+	if onGPU {
+		return
+	}
+	standin(t, "devices=4,memory=0x100000:0x80000:0x40000000,capability=70:90:60:120")
+	e := open(t)
+	if got, want := e.Name(), "cuda:0,1,3"; got != want {
+		t.Errorf("the devices %s are open, want %s", got, want)
+	}
+	if got, want := e.BatchSize(), waves*(2+3+3)*256; got != want {
+		t.Errorf("a batch of %d samples is wished, want %d", got, want)
+	}
+	p, _ := everyOperation()
+	same(t, e, p, everyValue(p, 1), false)
+	for _, d := range e.devices {
+		used := false
+		for _, l := range d.free {
+			used = used || l.in.device != 0
+		}
+		if !used {
+			t.Errorf("device %d had nothing to do", d.Index)
+		}
+	}
+	e.edit = func(text string) string { return strings.Replace(text, "fma.rn", "fma.rz", 1) }
+	if err := e.Check(); err == nil || !strings.Contains(err.Error(), "cuda:0 computes") {
+		t.Errorf("an fma that rounds toward zero: %v", err)
+	}
+
+	one := open(t, 1)
+	if one.Name() != "cuda:1" {
+		t.Errorf("device 1 is called %s", one.Name())
+	}
+	same(t, one, p, everyValue(p, 5), true)
+	for _, c := range []struct {
+		devices []int
+		word    string
+	}{{[]int{0, 2}, "compute capability 6.0; 7.0 or newer"}, {[]int{4}, "0..3 are there"}, {[]int{1, 1}, "named once"}} {
+		_, err := New(c.devices...)
+		if err == nil || !strings.Contains(err.Error(), c.word) {
+			t.Errorf("devices %v: %v, want %q", c.devices, err, c.word)
+		}
+	}
+	standin(t, "devices=2,capability=60")
+	if _, err := New(); err == nil || !strings.Contains(err.Error(), "compute capability 6.0") {
+		t.Errorf("no device can be used: %v", err)
+	}
+}
+
+// Every built-in problem x method gives the bits that the CPU gives, in either type.
 func TestBuiltins(t *testing.T) {
 	e := open(t)
 	r := rand.New(rand.NewPCG(7, 8))
@@ -126,11 +196,16 @@ func TestBuiltins(t *testing.T) {
 			pairs++
 			limits := batch.DefaultLimits(len(p.Minima) > 0)
 			limits.Iterations = 25
-			prog, err := batch.Compile(m, batch.Spec{Method: method}, batch.Options{Limits: limits})
-			if err != nil {
-				t.Fatal(err)
+			for _, dtype := range []program.Type{program.F64, program.F32} {
+				prog, err := batch.Compile(m, batch.Spec{Method: method}, batch.Options{Limits: limits, DType: dtype})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if prog.Has(program.F32) != (dtype == program.F32) {
+					t.Fatalf("%s is not in %s", prog.Name, dtype)
+				}
+				same(t, e, prog, starts(r, p, prog, 40), pairs%7 == 0)
 			}
-			same(t, e, prog, starts(r, p, prog, 40), pairs%7 == 0)
 		}
 	}
 	if pairs < 100 {

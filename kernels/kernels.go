@@ -1,5 +1,8 @@
-// Package kernels runs programs on NVIDIA GPUs: package ptx writes a program as PTX, the driver compiles it for the
-// GPU, and this package hands it batches of samples and brings the results back.
+// Package kernels runs programs on NVIDIA GPUs: package ptx writes a program as PTX, the driver compiles it for each
+// GPU, and this package deals batches of samples out to them and brings the results back.
+//
+// A Run cuts its batch into pieces. Each GPU has a few lanes, each with a stream, memory on the GPU and page-locked memory on
+// the host; a lane copies a piece up, computes and copies down while the others do theirs.
 //
 // The results are those of the CPU engines to the bit (all NaNs being one value): a program holds only operations
 // that IEEE-754 fixes. docs/gpu.md says how far this is proven.

@@ -33,11 +33,13 @@ func fail(format string, args ...any) { panic(&Error{fmt.Sprintf(format, args...
 // Builder writes a Func. Equal pure operations in scope are written once,
 // constants are folded, and identities that are exact in IEEE-754 (x*1, x/1,
 // --x, select of equals) disappear. A method named after an operation writes it: Add is OpAdd, whose comment says what it
-// computes. Misuse (a wrong type, an operand out of scope) panics with an *Error.
+// computes, F64 or F32 as its operands are. What has no operands to go by (F, Inputs, FromBits, Table, NewArray, ToFloat) is
+// of the Builder's own type, [Builder.Float]. Misuse (a wrong type, an operand out of scope) panics with an *Error.
 type Builder struct {
 	f      *Func
 	scopes []scope // innermost last
 	strict bool
+	float  Type
 	consts map[constKey]Value
 	affine map[string]int
 	in     []Value
@@ -65,18 +67,39 @@ type scope struct {
 	guard map[string][]Value // values of the guards written here, by blockKey
 }
 
-// NewBuilder starts a function with the given name.
-func NewBuilder(name string) *Builder { return newBuilder(name, 0) }
+// NewBuilder starts a function of F64s with the given name.
+func NewBuilder(name string) *Builder { return NewBuilderOf(F64, name) }
 
-// newBuilder starts a function of about n instructions.
+// NewBuilderOf starts a function whose numbers are of type float, F64 or F32.
+func NewBuilderOf(float Type, name string) *Builder {
+	b := newBuilder(name, 0)
+	b.float = float
+	return b
+}
+
+// newBuilder starts a function of F64s and about n instructions.
 func newBuilder(name string, n int) *Builder {
 	return &Builder{
+		float:  F64,
 		f:      &Func{Name: name, Instrs: make([]Instr, 0, n)},
 		scopes: []scope{{id: 0, start: -1, cse: make(map[instrKey]Value, n)}},
 		affine: map[string]int{},
 		where:  make([]int, 0, n),
 		sign:   make([]bool, 0, n),
 	}
+}
+
+// Float is the type of the constants, arrays and the like that are written: F64 or F32. Code that is
+// to serve both asks for it where it declares inputs.
+func (b *Builder) Float() Type { return b.float }
+
+// With runs write with the Builder's own type set to float. Values of the other type come in and
+// go out by Widen and Narrow.
+func (b *Builder) With(float Type, write func()) {
+	old := b.float
+	b.float = float
+	write()
+	b.float = old
 }
 
 // Input adds an input of type t.
@@ -89,11 +112,11 @@ func (b *Builder) Input(name string, t Type) Value {
 	return b.append(Instr{Op: OpInput, Type: t, A: NoValue, B: NoValue, C: NoValue, Imm: uint64(len(b.f.In) - 1)})
 }
 
-// Inputs adds n inputs of type F64, called name0, name1, ...
+// Inputs adds n inputs of type [Builder.Float], called name0, name1, ...
 func (b *Builder) Inputs(name string, n int) []Value {
 	v := make([]Value, n)
 	for i := range v {
-		v[i] = b.Input(fmt.Sprintf("%s%d", name, i), F64)
+		v[i] = b.Input(fmt.Sprintf("%s%d", name, i), b.float)
 	}
 	return v
 }
@@ -118,11 +141,11 @@ func (b *Builder) Type(v Value) Type { return b.f.Instrs[v].Type }
 // Len is the number of instructions so far.
 func (b *Builder) Len() int { return len(b.f.Instrs) }
 
-// ConstValue reports v's value if it is an F64 constant.
+// ConstValue reports v's value if it is a constant of type F64 or F32.
 func (b *Builder) ConstValue(v Value) (float64, bool) {
 	in := &b.f.Instrs[v]
-	if in.Op == OpConst && in.Type == F64 {
-		return math.Float64frombits(in.Imm), true
+	if in.Op == OpConst && in.Type.IsFloat() {
+		return in.Type.Float(in.Imm), true
 	}
 	return 0, false
 }
@@ -163,7 +186,11 @@ func (b *Builder) emit(op Op, typ Type, imm uint64, args ...Value) Value {
 	in := Instr{Op: op, Type: typ, A: NoValue, B: NoValue, C: NoValue, Imm: imm}
 	for i, v := range args {
 		b.use(v)
-		if t := ops[op].args[i]; t != None && t != b.Type(v) {
+		t := ops[op].args[i]
+		if t == float && b.Type(args[0]).IsFloat() {
+			t = b.Type(args[0])
+		}
+		if t != None && t != b.Type(v) {
 			fail("%s: operand %d of %s is %s, want %s", b.f.Name, i, op, b.Type(v), t)
 		}
 		switch i {
@@ -216,19 +243,13 @@ func (b *Builder) constant(v Value) (uint64, bool) {
 	return in.Imm, in.Op == OpConst
 }
 
-var (
-	bitsOne      = math.Float64bits(1)
-	bitsMinusOne = math.Float64bits(-1)
-	bitsNegZero  = uint64(1) << 63
-)
-
-// exactReciprocal is 1/x where x is a power of two and 1/x is normal: then a
+// exactReciprocal is 1/x for the number x of type t where x is a power of two and 1/x is normal: then a
 // product gives the bits of the quotient.
-func exactReciprocal(bits uint64) (float64, bool) {
-	x := math.Float64frombits(bits)
+func exactReciprocal(t Type, bits uint64) (float64, bool) {
+	x := t.Float(bits)
 	m, _ := math.Frexp(x)
 	r := 1 / x
-	return r, math.Abs(m) == 0.5 && math.Abs(r) >= 0x1p-1022 && !math.IsInf(r, 0)
+	return r, math.Abs(m) == 0.5 && math.Abs(r) >= MinNormal(t) && !math.IsInf(t.Float(t.Bits(r)), 0)
 }
 
 // fold finds an operation's value without writing it.
@@ -240,43 +261,47 @@ func (b *Builder) fold(in Instr) (Value, bool) {
 	cb, kb := b.constant(in.B)
 	cc, kc := b.constant(in.C)
 	n := in.Op.NumArgs()
+	t := b.f.Precision(&in)
+	is := func(known bool, bits uint64, x float64) bool { return known && t.IsFloat() && bits == t.Bits(x) }
 	if ka && (n < 2 || kb) && (n < 3 || kc) {
 		if in.Op == OpTable {
-			t := b.f.Tables[in.Imm]
-			return b.F(t[ca&uint64(len(t)-1)]), true
+			table := b.f.Tables[in.Imm]
+			return b.konst(t, t.Bits(table[ca&uint64(len(table)-1)])), true
 		}
-		return b.konst(in.Type, Apply(in.Op, ca, cb, cc)), true
+		return b.konst(in.Type, Apply(in.Op, t, ca, cb, cc)), true
 	}
 	switch in.Op {
 	case OpMul:
-		if ka && ca == bitsOne {
+		if is(ka, ca, 1) {
 			return in.B, true
 		}
-		if kb && cb == bitsOne {
+		if is(kb, cb, 1) {
 			return in.A, true
 		}
-		if ka && ca == bitsMinusOne {
+		if is(ka, ca, -1) {
 			return b.Neg(in.B), true
 		}
-		if kb && cb == bitsMinusOne {
+		if is(kb, cb, -1) {
 			return b.Neg(in.A), true
 		}
 	case OpDiv:
-		if kb && cb == bitsOne {
+		if is(kb, cb, 1) {
 			return in.A, true
 		}
-		if r, ok := exactReciprocal(cb); kb && ok {
-			return b.Mul(in.A, b.F(r)), true
+		if kb {
+			if r, ok := exactReciprocal(t, cb); ok {
+				return b.Mul(in.A, b.konst(t, t.Bits(r))), true
+			}
 		}
 	case OpFMA:
-		if ka && ca == bitsOne || kb && cb == bitsOne || ka && ca == bitsMinusOne || kb && cb == bitsMinusOne {
+		if is(ka, ca, 1) || is(kb, cb, 1) || is(ka, ca, -1) || is(kb, cb, -1) {
 			return b.Add(b.Mul(in.A, in.B), in.C), true
 		}
 	case OpAdd: // x + (-0) is x for every x
-		if ka && ca == bitsNegZero {
+		if is(ka, ca, negZero) {
 			return in.B, true
 		}
-		if kb && cb == bitsNegZero {
+		if is(kb, cb, negZero) {
 			return in.A, true
 		}
 		if d := b.f.Instrs[in.B]; d.Op == OpNeg {
@@ -336,11 +361,17 @@ func (b *Builder) fold(in Instr) (Value, bool) {
 			return d.A, true
 		}
 	case OpBits:
-		if d := b.f.Instrs[in.A]; d.Op == OpFromBits {
+		if d := b.f.Instrs[in.A]; d.Op == OpFromBits && t == F64 {
 			return d.A, true
+		} else if d.Op == OpFromBits {
+			return b.IAnd(d.A, b.I(math.MaxUint32)), true
 		}
 	case OpFromBits:
-		if d := b.f.Instrs[in.A]; d.Op == OpBits {
+		if d := b.f.Instrs[in.A]; d.Op == OpBits && b.Type(d.A) == t {
+			return d.A, true
+		}
+	case OpNarrow:
+		if d := b.f.Instrs[in.A]; d.Op == OpWiden {
 			return d.A, true
 		}
 	case OpIAdd:
@@ -355,14 +386,45 @@ func (b *Builder) fold(in Instr) (Value, bool) {
 }
 
 func (b *Builder) konst(t Type, bits uint64) Value {
-	if t == F64 && math.IsNaN(math.Float64frombits(bits)) {
-		bits = 0x7ff8000000000001 // one NaN
+	if t.IsFloat() && math.IsNaN(t.Float(bits)) {
+		bits = t.Bits(math.NaN()) // one NaN
 	}
 	return b.emit(OpConst, t, bits)
 }
 
-// F is a constant F64.
-func (b *Builder) F(x float64) Value { return b.konst(F64, math.Float64bits(x)) }
+// negZero is what adds nothing to any number: x + (-0) is x, -0 + (+0) is +0.
+var negZero = math.Copysign(0, -1)
+
+// F is the constant x of type [Builder.Float], rounded to it. A finite x that would become infinite is an *Error.
+func (b *Builder) F(x float64) Value {
+	bits := b.float.Bits(x)
+	if math.IsInf(b.float.Float(bits), 0) && !math.IsInf(x, 0) {
+		fail("%s: the constant %v is too large for %s", b.f.Name, x, b.float)
+	}
+	return b.konst(b.float, bits)
+}
+
+// Eps is the distance from 1 to the next number of type [Builder.Float].
+func (b *Builder) Eps() float64 { return Eps(b.float) }
+
+// MinNormal is the least positive number of type [Builder.Float] that is not subnormal.
+func (b *Builder) MinNormal() float64 { return MinNormal(b.float) }
+
+// Eps is the distance from 1 to the next number of type t, F64 or F32.
+func Eps(t Type) float64 {
+	if t == F32 {
+		return 0x1p-23
+	}
+	return 0x1p-52
+}
+
+// MinNormal is the least positive number of type t, F64 or F32, that is not subnormal.
+func MinNormal(t Type) float64 {
+	if t == F32 {
+		return 0x1p-126
+	}
+	return 0x1p-1022
+}
 
 // I is a constant I64.
 func (b *Builder) I(x int64) Value { return b.konst(I64, uint64(x)) }
@@ -370,21 +432,32 @@ func (b *Builder) I(x int64) Value { return b.konst(I64, uint64(x)) }
 // B is a constant Bool.
 func (b *Builder) B(x bool) Value { return b.konst(Bool, bit(x)) }
 
-// Arithmetic on F64; see the operations of the same name.
+// arith writes an operation whose result has the type of its operands.
+func (b *Builder) arith(op Op, args ...Value) Value {
+	b.use(args[0])
+	return b.emit(op, b.Type(args[0]), 0, args...)
+}
 
-func (b *Builder) Add(x, y Value) Value    { return b.emit(OpAdd, F64, 0, x, y) }
-func (b *Builder) Sub(x, y Value) Value    { return b.emit(OpSub, F64, 0, x, y) }
-func (b *Builder) Mul(x, y Value) Value    { return b.emit(OpMul, F64, 0, x, y) }
-func (b *Builder) Div(x, y Value) Value    { return b.emit(OpDiv, F64, 0, x, y) }
-func (b *Builder) Sqrt(x Value) Value      { return b.emit(OpSqrt, F64, 0, x) }
-func (b *Builder) FMA(x, y, z Value) Value { return b.emit(OpFMA, F64, 0, x, y, z) }
-func (b *Builder) Neg(x Value) Value       { return b.emit(OpNeg, F64, 0, x) }
-func (b *Builder) Abs(x Value) Value       { return b.emit(OpAbs, F64, 0, x) }
-func (b *Builder) Round(x Value) Value     { return b.emit(OpRound, F64, 0, x) }
-func (b *Builder) Floor(x Value) Value     { return b.emit(OpFloor, F64, 0, x) }
-func (b *Builder) Trunc(x Value) Value     { return b.emit(OpTrunc, F64, 0, x) }
+// Arithmetic on F64s or on F32s; see the operations of the same name.
 
-// Comparisons of F64; those with a NaN are false, Ne's true.
+func (b *Builder) Add(x, y Value) Value    { return b.arith(OpAdd, x, y) }
+func (b *Builder) Sub(x, y Value) Value    { return b.arith(OpSub, x, y) }
+func (b *Builder) Mul(x, y Value) Value    { return b.arith(OpMul, x, y) }
+func (b *Builder) Div(x, y Value) Value    { return b.arith(OpDiv, x, y) }
+func (b *Builder) Sqrt(x Value) Value      { return b.arith(OpSqrt, x) }
+func (b *Builder) FMA(x, y, z Value) Value { return b.arith(OpFMA, x, y, z) }
+func (b *Builder) Neg(x Value) Value       { return b.arith(OpNeg, x) }
+func (b *Builder) Abs(x Value) Value       { return b.arith(OpAbs, x) }
+func (b *Builder) Round(x Value) Value     { return b.arith(OpRound, x) }
+func (b *Builder) Floor(x Value) Value     { return b.arith(OpFloor, x) }
+func (b *Builder) Trunc(x Value) Value     { return b.arith(OpTrunc, x) }
+
+// Widen makes an F32 an F64, Narrow an F64 an F32.
+
+func (b *Builder) Widen(x Value) Value  { return b.emit(OpWiden, F64, 0, x) }
+func (b *Builder) Narrow(x Value) Value { return b.emit(OpNarrow, F32, 0, x) }
+
+// Comparisons of numbers; those with a NaN are false, Ne's true.
 
 func (b *Builder) Lt(x, y Value) Value { return b.emit(OpLt, Bool, 0, x, y) }
 func (b *Builder) Le(x, y Value) Value { return b.emit(OpLe, Bool, 0, x, y) }
@@ -393,11 +466,12 @@ func (b *Builder) Ge(x, y Value) Value { return b.Le(y, x) }
 func (b *Builder) Eq(x, y Value) Value { return b.emit(OpEq, Bool, 0, x, y) }
 func (b *Builder) Ne(x, y Value) Value { return b.Not(b.Eq(x, y)) }
 
-// IsNaN and IsFinite classify an F64.
+// IsNaN and IsFinite classify a number.
 
 func (b *Builder) IsNaN(x Value) Value { return b.Ne(x, x) }
 func (b *Builder) IsFinite(x Value) Value {
-	return b.Lt(b.Abs(x), b.F(math.Inf(1)))
+	a := b.Abs(x)
+	return b.Lt(a, b.konst(b.Type(a), b.Type(a).Bits(math.Inf(1))))
 }
 
 // Logic on Bool; And and Or take any number.
@@ -449,30 +523,41 @@ func (b *Builder) Shr(x, n Value) Value      { return b.emit(OpShr, I64, 0, x, n
 func (b *Builder) ILt(x, y Value) Value      { return b.emit(OpILt, Bool, 0, x, y) }
 func (b *Builder) IEq(x, y Value) Value      { return b.emit(OpIEq, Bool, 0, x, y) }
 func (b *Builder) Bits(x Value) Value        { return b.emit(OpBits, I64, 0, x) }
-func (b *Builder) FromBits(x Value) Value    { return b.emit(OpFromBits, F64, 0, x) }
+func (b *Builder) FromBits(x Value) Value    { return b.emit(OpFromBits, b.float, 0, x) }
 func (b *Builder) IndexValue(a Affine) Value { return b.emit(OpIndex, I64, uint64(b.affineID(a))) }
 
-const shifter = 3 << 51 // 1.5 * 2^52: adding it puts an integer into the low bits
+const shifter = 3 << 51 // 1.5 * 2^52: adding it to an F64 puts an integer into the low bits
 
-// ToInt converts an integral F64 of magnitude at most 2^51 to I64; other
+// ToInt converts an integral number of magnitude at most 2^51 to I64; other
 // arguments give some integer.
-func (b *Builder) ToInt(x Value) Value {
-	return b.ISub(b.Bits(b.Add(x, b.F(shifter))), b.Bits(b.F(shifter)))
+func (b *Builder) ToInt(x Value) (i Value) {
+	if b.use(x); b.Type(x) == F32 {
+		x = b.Widen(x)
+	}
+	b.With(F64, func() { i = b.ISub(b.Bits(b.Add(x, b.F(shifter))), b.Bits(b.F(shifter))) })
+	return i
 }
 
-// ToFloat converts an I64 of magnitude at most 2^51 to F64; other arguments
+// ToFloat converts an I64 of magnitude at most 2^51 to [Builder.Float], rounding to nearest; other arguments
 // give some number.
-func (b *Builder) ToFloat(i Value) Value {
-	return b.Sub(b.FromBits(b.IAdd(i, b.Bits(b.F(shifter)))), b.F(shifter))
+func (b *Builder) ToFloat(i Value) (x Value) {
+	b.With(F64, func() { x = b.Sub(b.FromBits(b.IAdd(i, b.Bits(b.F(shifter)))), b.F(shifter)) })
+	if b.float == F32 {
+		x = b.Narrow(x)
+	}
+	return x
 }
 
-// Float is the F64 nearest to an I64, ties to even: its halves, each in the low bits of a power
+// FromInt is the F64 nearest to an I64, ties to even: its halves, each in the low bits of a power
 // of two, joined with one rounding.
-func (b *Builder) Float(i Value) Value {
+func (b *Builder) FromInt(i Value) (x Value) {
 	const low, high = 0x433 << 52, 0x453 << 52 // the bits of 2^52 and 2^84
-	lo := b.FromBits(b.IOr(b.IAnd(i, b.I(1<<32-1)), b.I(low)))
-	hi := b.FromBits(b.IXor(b.Shr(i, b.I(32)), b.I(high|1<<31))) // the sign is a part of the number plus 2^63
-	return b.Add(b.Sub(hi, b.F(0x1p84+0x1p63+0x1p52)), lo)
+	b.With(F64, func() {
+		lo := b.FromBits(b.IOr(b.IAnd(i, b.I(1<<32-1)), b.I(low)))
+		hi := b.FromBits(b.IXor(b.Shr(i, b.I(32)), b.I(high|1<<31))) // the sign is a part of the number plus 2^63
+		x = b.Add(b.Sub(hi, b.F(0x1p84+0x1p63+0x1p52)), lo)
+	})
+	return x
 }
 
 // NewTable adds a table of constants, its length a power of two.
@@ -496,8 +581,8 @@ next:
 	return len(b.f.Tables) - 1
 }
 
-// Table is entry i (taken modulo the table's length) of a table.
-func (b *Builder) Table(table int, i Value) Value { return b.emit(OpTable, F64, uint64(table), i) }
+// Table is entry i (taken modulo the table's length) of a table, of type [Builder.Float].
+func (b *Builder) Table(table int, i Value) Value { return b.emit(OpTable, b.float, uint64(table), i) }
 
 func (b *Builder) affineID(a Affine) int {
 	for _, t := range a.Terms {
@@ -523,26 +608,31 @@ func (b *Builder) inLoop(loop int) bool {
 	return false
 }
 
-// Array is a local array of F64; what it holds does not outlive one call of the
+// Array is a local array of numbers of one type; what it holds does not outlive one call of the
 // function. What is stored inside a Guard may be read only inside that guard.
 type Array int
 
-// NewArray adds a local array of n elements.
-func (b *Builder) NewArray(n int) Array {
-	if n < 1 {
-		fail("%s: an array of %d elements", b.f.Name, n)
+// NewArray adds a local array of n elements of type [Builder.Float].
+func (b *Builder) NewArray(n int) Array { return b.newArray(LocalArray{n, b.float}) }
+
+func (b *Builder) newArray(a LocalArray) Array {
+	if a.Len < 1 {
+		fail("%s: an array of %d elements", b.f.Name, a.Len)
 	}
-	b.f.Arrays = append(b.f.Arrays, n)
+	b.f.Arrays = append(b.f.Arrays, a)
 	return Array(len(b.f.Arrays) - 1)
 }
 
 // Load reads element i of an array.
 func (b *Builder) Load(a Array, i Affine) Value {
-	return b.emit(OpLoad, F64, uint64(b.affineID(i))<<32|uint64(a))
+	return b.emit(OpLoad, b.f.Arrays[a].Type, uint64(b.affineID(i))<<32|uint64(a))
 }
 
 // Store writes element i of an array.
 func (b *Builder) Store(a Array, i Affine, v Value) {
+	if b.use(v); b.Type(v) != b.f.Arrays[a].Type {
+		fail("%s: %s stored in an array of %s", b.f.Name, b.Type(v), b.f.Arrays[a].Type)
+	}
 	b.emit(OpStore, None, uint64(b.affineID(i))<<32|uint64(a), v)
 }
 
@@ -673,7 +763,7 @@ func (b *Builder) blockKey(at int, in, orElse []Value) string {
 			continue
 		}
 		place[Value(i)] = uint64(len(place))
-		key = word(append(key, 'o', byte(x.Op)), x.Imm)
+		key = word(append(key, 'o', byte(x.Op), byte(x.Type)), x.Imm)
 		first := len(key)
 		for k := range x.Op.NumArgs() {
 			key = ref(key, x.Arg(k))

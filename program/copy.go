@@ -53,7 +53,7 @@ func (c *copier) run(args []Value) []Value {
 
 func (c *copier) array(i int) uint64 {
 	if _, ok := c.arrays[i]; !ok {
-		c.arrays[i] = int(c.b.NewArray(c.f.Arrays[i]))
+		c.arrays[i] = int(c.b.newArray(c.f.Arrays[i]))
 	}
 	return uint64(c.arrays[i])
 }
@@ -103,7 +103,7 @@ func (c *copier) one(i int) Value {
 			t = b.NewTable(c.f.Tables[in.Imm])
 			c.tables[int(in.Imm)] = t
 		}
-		return b.Table(t, c.to[in.A])
+		return b.emit(OpTable, in.Type, uint64(t), c.to[in.A])
 	case OpIndex:
 		return b.IndexValue(c.aff(c.f.Affines[in.Imm]))
 	case OpLoad:

@@ -9,10 +9,10 @@ func (f *Func) Eval(in ...uint64) []uint64 {
 		fail("%s takes %d inputs, got %d", f.Name, len(f.In), len(in))
 	}
 	e := evaluator{f: f, in: in, end: ends(f), v: make([]uint64, len(f.Instrs)), counter: make([]int, len(f.Loops))}
-	for _, n := range f.Arrays {
-		a := make([]float64, n)
+	for _, array := range f.Arrays {
+		a := make([]uint64, array.Len)
 		for i := range a {
-			a[i] = math.NaN() // garbage that shows
+			a[i] = array.Type.Bits(math.NaN()) // garbage that shows
 		}
 		e.arrays = append(e.arrays, a)
 	}
@@ -24,16 +24,17 @@ func (f *Func) Eval(in ...uint64) []uint64 {
 	return out
 }
 
-// EvalF64 is Eval for a function whose inputs and outputs are all F64.
+// EvalF64 is Eval for a function whose inputs and outputs are all F64 or F32. What enters an
+// F32 is rounded to it.
 func (f *Func) EvalF64(x ...float64) []float64 {
 	in := make([]uint64, len(x))
 	for i, v := range x {
-		in[i] = math.Float64bits(v)
+		in[i] = f.In[i].Bits(v)
 	}
 	out := f.Eval(in...)
 	y := make([]float64, len(out))
 	for i, v := range out {
-		y[i] = math.Float64frombits(v)
+		y[i] = f.Instrs[f.Out[i]].Type.Float(v)
 	}
 	return y
 }
@@ -43,7 +44,7 @@ type evaluator struct {
 	in, v   []uint64
 	end     map[int]int
 	counter []int
-	arrays  [][]float64
+	arrays  [][]uint64
 }
 
 func (e *evaluator) run(from, to int) {
@@ -57,13 +58,13 @@ func (e *evaluator) run(from, to int) {
 			e.v[i] = in.Imm
 		case OpTable:
 			t := f.Tables[in.Imm]
-			e.v[i] = math.Float64bits(t[e.v[in.A]&uint64(len(t)-1)])
+			e.v[i] = in.Type.Bits(t[e.v[in.A]&uint64(len(t)-1)])
 		case OpIndex:
 			e.v[i] = uint64(f.Affines[in.Imm].At(e.counter))
 		case OpLoad:
-			e.v[i] = math.Float64bits(e.arrays[in.Imm&0xffffffff][f.Affines[in.Imm>>32].At(e.counter)])
+			e.v[i] = e.arrays[in.Imm&0xffffffff][f.Affines[in.Imm>>32].At(e.counter)]
 		case OpStore:
-			e.arrays[in.Imm&0xffffffff][f.Affines[in.Imm>>32].At(e.counter)] = math.Float64frombits(e.v[in.A])
+			e.arrays[in.Imm&0xffffffff][f.Affines[in.Imm>>32].At(e.counter)] = e.v[in.A]
 		case OpLoop:
 			e.loop(i, e.end[i])
 			i = e.end[i]
@@ -75,13 +76,13 @@ func (e *evaluator) run(from, to int) {
 			}
 		case OpEndGuard:
 		case OpMerge:
-			e.v[i] = Apply(OpSelect, e.v[in.A], e.v[in.B], e.v[in.C])
+			e.v[i] = Apply(OpSelect, None, e.v[in.A], e.v[in.B], e.v[in.C])
 		default:
 			var a [3]uint64
 			for k := 0; k < in.Op.NumArgs(); k++ {
 				a[k] = e.v[in.Arg(k)]
 			}
-			e.v[i] = Apply(in.Op, a[0], a[1], a[2])
+			e.v[i] = Apply(in.Op, f.Precision(in), a[0], a[1], a[2])
 		}
 	}
 }

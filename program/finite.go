@@ -1,10 +1,12 @@
 package program
 
+import "math"
+
 // nonNegative reports whether an operation's result is +0, positive or NaN, whatever its operands; is says so of values.
 func nonNegative(in *Instr, is func(Value) bool) bool {
 	switch in.Op {
 	case OpConst:
-		return in.Type == F64 && in.Imm>>63 == 0
+		return in.Type.IsFloat() && !math.Signbit(in.Type.Float(in.Imm))
 	case OpAbs:
 		return true
 	case OpSqrt:

@@ -9,7 +9,7 @@ package program
 
 import (
 	"fmt"
-	"math"
+	"slices"
 	"strings"
 )
 
@@ -59,8 +59,29 @@ type Func struct {
 	Out     []Value
 	Loops   []Loop
 	Affines []Affine // operands of OpIndex, OpLoad and OpStore
-	Arrays  []int    // lengths of the local F64 arrays
+	Arrays  []LocalArray
 	Tables  [][]float64
+}
+
+// LocalArray is an array of a Func: how many numbers, of type F64 or F32.
+type LocalArray struct {
+	Len  int
+	Type Type
+}
+
+// Precision is the type of the numbers that in works on, F64 or F32: that of its result, else of its first operand (of
+// comparisons, OpBits and OpStore). For OpWiden and OpNarrow it is that of the result, for
+// operations without numbers neither of the two.
+func (f *Func) Precision(in *Instr) Type {
+	if in.Type.IsFloat() || in.A < 0 {
+		return in.Type
+	}
+	return f.Instrs[in.A].Type
+}
+
+// Has reports whether a value of f is of type t.
+func (f *Func) Has(t Type) bool {
+	return slices.ContainsFunc(f.Instrs, func(in Instr) bool { return in.Type == t })
 }
 
 // OutTypes returns the types of the outputs.
@@ -125,8 +146,8 @@ func (f *Func) instr(in *Instr) string {
 		s.WriteString(" " + f.inName(int(in.Imm)))
 	case OpConst:
 		switch in.Type {
-		case F64:
-			fmt.Fprintf(&s, " %v", math.Float64frombits(in.Imm))
+		case F64, F32:
+			fmt.Fprintf(&s, " %v", in.Type.Float(in.Imm))
 		case Bool:
 			fmt.Fprintf(&s, " %v", in.Imm != 0)
 		default:

@@ -74,7 +74,7 @@ func (g *grouper) edit(in *Instr, args []Value) (Value, bool) {
 	if x > y {
 		x, y = y, x
 	}
-	v, ok := b.scopes[0].cse[instrKey{OpMul, F64, x, y, NoValue, 0}]
+	v, ok := b.scopes[0].cse[instrKey{OpMul, in.Type, x, y, NoValue, 0}]
 	if !ok {
 		return NoValue, false
 	}

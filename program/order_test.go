@@ -13,7 +13,7 @@ import (
 func TestOrder(t *testing.T) {
 	r := rand.New(rand.NewPCG(21, 22))
 	for round := range 300 {
-		in, out := progtest.Types(r, 1+r.IntN(5)), progtest.Types(r, 1+r.IntN(5))
+		in, out := progtest.Types(r, 1+r.IntN(5), program.F64, program.F32), progtest.Types(r, 1+r.IntN(5), program.F64, program.F32)
 		f := progtest.Func(r, in, out, 120)
 		g := program.Order(f, func(program.Op) int { return r.IntN(9) }, 1+r.IntN(30))
 		if err := g.Validate(); err != nil {

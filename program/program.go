@@ -23,7 +23,7 @@ type Program struct {
 
 	Status    int   // I64 slot: 0 while running, else why it stopped
 	Iteration int   // I64 slot: index of the iterate that the state holds, -1 before the first
-	Results   []int // slots that a Batch reports, F64 or I64
+	Results   []int // slots that a Batch reports, F64, F32 or I64
 	Rare      []int // I64 slots that count what seldom happens, which engines may treat apart
 
 	// The parts of Step kept apart, for an engine that evaluates the problem in
@@ -54,13 +54,13 @@ type Executable interface {
 type Batch struct {
 	N     int
 	In    [][]float64 // [input][sample]
-	Out   [][]float64 // [k][sample]: slot Results[k]; an I64 as a number
+	Out   [][]float64 // [k][sample]: slot Results[k]; an F32 and an I64 as the number that it is
 	Trace *Trace      // nil: none wanted
 }
 
 // Trace records some slots each time that a sample's Iteration slot changes.
 type Trace struct {
-	Slots []int       // F64 or I64 slots
+	Slots []int       // F64, F32 or I64 slots
 	Rows  int         // rows kept a sample: iterations 0..Rows-1
 	Len   []int       // [sample] 1 + the last row written; an engine starts it at 0
 	Data  [][]float64 // [sample][row*len(Slots)+k]
@@ -100,7 +100,7 @@ func (p *Program) CheckBatch(b *Batch) error {
 	}
 	for _, s := range t.Slots {
 		if s < 0 || s >= len(p.Slots) || p.Slots[s].Type == Bool {
-			return fmt.Errorf("program: %s: a trace of slot %d, want an F64 or I64 slot below %d", p.Name, s, len(p.Slots))
+			return fmt.Errorf("program: %s: a trace of slot %d, want a slot of a number below %d", p.Name, s, len(p.Slots))
 		}
 	}
 	if len(t.Len) < b.N || len(t.Data) < b.N || t.Rows < 0 {
@@ -112,6 +112,20 @@ func (p *Program) CheckBatch(b *Batch) error {
 		}
 	}
 	return nil
+}
+
+// Has reports whether a value anywhere in p is of type t: what an engine asks that does not know a
+// type.
+func (p *Program) Has(t Type) bool {
+	return p.Setup.Has(t) || p.Step.Has(t) || p.Update != nil && p.Update.Has(t)
+}
+
+// Number is a value of slot s as a Batch reports it.
+func (p *Program) Number(s int, bits uint64) float64 {
+	if t := p.Slots[s].Type; t.IsFloat() {
+		return t.Float(bits)
+	}
+	return float64(int64(bits))
 }
 
 // NewTrace makes room for rows rows of the given slots for n samples.

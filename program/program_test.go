@@ -38,7 +38,7 @@ func checkSame(t *testing.T, r *rand.Rand, f, g *program.Func, points int) {
 // random is a random function, checked.
 func random(t *testing.T, r *rand.Rand) *program.Func {
 	t.Helper()
-	f := progtest.Func(r, progtest.Types(r, 1+r.IntN(5)), progtest.Types(r, 1+r.IntN(5)), 10+r.IntN(120))
+	f := progtest.Func(r, progtest.Types(r, 1+r.IntN(5), program.F64, program.F32), progtest.Types(r, 1+r.IntN(5), program.F64, program.F32), 10+r.IntN(120))
 	if err := f.Validate(); err != nil {
 		t.Fatalf("%v\n%s", err, f)
 	}
@@ -116,7 +116,7 @@ func TestProgramOptimizeKeepsBits(t *testing.T) {
 	hoisted := 0
 	for k := range uint64(1000) {
 		r := rand.New(rand.NewPCG(seed, k))
-		p := progtest.Program(r, n, 20+r.IntN(100))
+		p := progtest.Program(r, n, 20+r.IntN(100), program.F64, program.F32)
 		if err := p.Validate(); err != nil {
 			t.Fatalf("%v\n%s%s", err, p.Setup, p.Step)
 		}
@@ -188,7 +188,7 @@ func TestApply(t *testing.T) {
 		{program.OpTrunc, -0.5, 0, 0, neg},
 		{program.OpTrunc, -2.7, 0, 0, -2},
 	} {
-		got := math.Float64frombits(program.Apply(c.op, math.Float64bits(c.a), math.Float64bits(c.b), math.Float64bits(c.c)))
+		got := math.Float64frombits(program.Apply(c.op, program.F64, math.Float64bits(c.a), math.Float64bits(c.b), math.Float64bits(c.c)))
 		if !progtest.SameF64(got, c.want) {
 			t.Errorf("%s(%v, %v, %v) = %v, want %v", c.op, c.a, c.b, c.c, got, c.want)
 		}
@@ -228,7 +228,7 @@ func TestApply(t *testing.T) {
 		{program.OpBits, 7, 0, 0, 7},
 		{program.OpFromBits, 7, 0, 0, 7},
 	} {
-		if got := program.Apply(c.op, c.a, c.b, c.c); got != c.want {
+		if got := program.Apply(c.op, program.F64, c.a, c.b, c.c); got != c.want {
 			t.Errorf("%s(%#x, %#x, %#x) = %#x, want %#x", c.op, c.a, c.b, c.c, got, c.want)
 		}
 	}
@@ -238,7 +238,7 @@ func TestApply(t *testing.T) {
 				t.Error("Apply(OpLoad) did not panic")
 			}
 		}()
-		program.Apply(program.OpLoad, 0, 0, 0)
+		program.Apply(program.OpLoad, program.F64, 0, 0, 0)
 	}()
 }
 
@@ -313,8 +313,8 @@ func TestFoldIsExact(t *testing.T) {
 		for i, typ := range f.In {
 			in[i] = progtest.Bits(r, typ)
 			switch typ {
-			case f64:
-				args = append(args, b.F(math.Float64frombits(in[i])))
+			case f64, program.F32:
+				b.With(typ, func() { args = append(args, b.F(typ.Float(in[i]))) })
 			case i64:
 				args = append(args, b.I(int64(in[i])))
 			default:
@@ -569,7 +569,7 @@ func TestValidateFinds(t *testing.T) {
 		{"v8 (add): operand 0 (v12) is defined later", func(f *program.Func) { f.Instrs[8].A = 12 }},
 		{"v8 (add): operand 0 is bool, want f64", func(f *program.Func) { f.Instrs[8].A = 1 }},
 		{"v8 (add): operand 0 (v4) is not a value", func(f *program.Func) { f.Instrs[8].A = 4 }},
-		{"v8 (add): has type i64, want f64", func(f *program.Func) { f.Instrs[8].Type = i64 }},
+		{"v8 (add): has type i64, want floating point", func(f *program.Func) { f.Instrs[8].Type = i64 }},
 		{"v8 (phi): not directly after its loop", func(f *program.Func) { f.Instrs[8] = f.Instrs[3] }},
 		{"v3 (phi): next value v10 is not a f64 value of the loop", func(f *program.Func) { f.Instrs[3].B = 10 }},
 		{"v3 (phi): next value v1 is not a f64 value of the loop", func(f *program.Func) { f.Instrs[3].B = 1 }},
@@ -580,7 +580,7 @@ func TestValidateFinds(t *testing.T) {
 		{"output v12 is not a value in scope", func(f *program.Func) { f.Out[0] = 12 }},
 		{"table 0 has 3 entries", func(f *program.Func) { f.Tables[0] = []float64{1, 2, 3} }},
 		{"table 1 does not exist", func(f *program.Func) { f.Instrs[6].Imm = 1 }},
-		{"index i0 reaches 2, outside 0..1", func(f *program.Func) { f.Arrays[0] = 2 }},
+		{"index i0 reaches 2, outside 0..1", func(f *program.Func) { f.Arrays[0].Len = 2 }},
 		{"index i0 reaches 3, outside 0..2", func(f *program.Func) { f.Loops[0].Hi = program.At(4) }},
 		{"array 1 does not exist", func(f *program.Func) { f.Instrs[4].Imm |= 1 }},
 		{"uses a counter of a loop that is not around it", func(f *program.Func) { f.Loops[0].Lo = program.Affine{Terms: []program.Term{{Loop: 0, Coef: 1}}} }},

@@ -48,7 +48,18 @@ func (s *scaler) whole(x scaled) Value {
 	if x.exp == 0 {
 		return x.v
 	}
-	return s.note(s.b.Mul(x.v, s.b.F(math.Ldexp(1, x.exp))), x)
+	c, _ := s.times(x.v, 1, x.exp) // a power of two within bounds is normal in both types
+	return s.note(s.b.Mul(x.v, c), x)
+}
+
+// times is the constant c * 2^exp of the type of v, unless that is not exact.
+func (s *scaler) times(v Value, c float64, exp int) (Value, bool) {
+	t := s.b.Type(v)
+	x := math.Ldexp(c, exp)
+	if ax := math.Abs(x); !(ax >= MinNormal(t)) || math.IsInf(t.Float(t.Bits(x)), 0) {
+		return NoValue, false
+	}
+	return s.b.konst(t, t.Bits(x)), true
 }
 
 // note remembers that v is x.
@@ -62,7 +73,7 @@ func (s *scaler) note(v Value, x scaled) Value {
 // edit is the copier's: it writes in with the factors of its operands outside.
 func (s *scaler) edit(in *Instr, args []Value) (Value, bool) {
 	b := s.b
-	if in.Type != F64 && in.Op != OpLt && in.Op != OpLe && in.Op != OpEq || in.Op == OpMul && in.Strict {
+	if !in.Type.IsFloat() && in.Op != OpLt && in.Op != OpLe && in.Op != OpEq || in.Op == OpMul && in.Strict {
 		return NoValue, false
 	}
 	var x [3]scaled
@@ -84,8 +95,11 @@ func (s *scaler) edit(in *Instr, args []Value) (Value, bool) {
 			if o.exp == 0 {
 				return NoValue, false
 			}
-			v := b.Mul(o.v, b.F(math.Ldexp(c, o.exp)))
-			return s.note(v, scaled{b.Mul(o.v, args[i]), o.exp}), true
+			k, ok := s.times(o.v, c, o.exp)
+			if !ok {
+				return NoValue, false
+			}
+			return s.note(b.Mul(o.v, k), scaled{b.Mul(o.v, args[i]), o.exp}), true
 		}
 	}
 	if !any {
@@ -114,7 +128,7 @@ func (s *scaler) edit(in *Instr, args []Value) (Value, bool) {
 		}
 		l := s.whole(scaled{x[0].v, x[0].exp - e})
 		r := s.whole(scaled{x[1].v, x[1].exp - e})
-		return s.whole(scaled{b.emit(in.Op, F64, 0, l, r), e}), true
+		return s.whole(scaled{b.emit(in.Op, in.Type, 0, l, r), e}), true
 	case OpFMA: // one operand takes the other's factor
 		if e := x[0].exp + x[1].exp; e == x[2].exp {
 			return s.whole(scaled{b.FMA(x[0].v, x[1].v, x[2].v), e}), true
@@ -124,7 +138,9 @@ func (s *scaler) edit(in *Instr, args []Value) (Value, bool) {
 		}
 		for i := range 2 {
 			if c, ok := b.ConstValue(args[i]); ok && x[1-i].exp != 0 {
-				return b.FMA(x[1-i].v, b.F(math.Ldexp(c, x[1-i].exp)), args[2]), true
+				if k, ok := s.times(x[1-i].v, c, x[1-i].exp); ok {
+					return b.FMA(x[1-i].v, k, args[2]), true
+				}
 			}
 		}
 	case OpSelect:

@@ -9,9 +9,9 @@ import (
 	"invar/program/progtest"
 )
 
-// expression writes n random operations on two inputs, many of them on powers of two; every value is an output.
-func expression(r *rand.Rand, n int) *program.Func {
-	b := program.NewBuilder("expression")
+// expression writes n random operations on two inputs of type float, many of them on powers of two; every value is an output.
+func expression(r *rand.Rand, float program.Type, n int) *program.Func {
+	b := program.NewBuilderOf(float, "expression")
 	v := b.Inputs("x", 2)
 	for _, c := range []float64{2, 4, 0.5, 0.25, -8, 0.1, -3, 16} {
 		v = append(v, b.F(c))
@@ -51,18 +51,25 @@ func expression(r *rand.Rand, n int) *program.Func {
 func TestFactorOut(t *testing.T) {
 	r := rand.New(rand.NewPCG(31, 32))
 	judged := 0
-	for range 2000 {
-		f := expression(r, 25)
+	for round := range 4000 {
+		float, most := program.F64, 1e200
+		if round%2 == 1 {
+			float, most = program.F32, 1e26
+		}
+		f := expression(r, float, 25)
 		g := program.FactorOut(f)
 		if err := g.Validate(); err != nil {
 			t.Fatal(err)
 		}
 	sample:
 		for range 5 {
-			x, y := math.Float64bits(0.5+r.Float64()), math.Float64bits(0.5-2*r.Float64())
+			x, y := float.Bits(0.5+r.Float64()), float.Bits(0.5-2*r.Float64())
 			got, want := g.Eval(x, y), f.Eval(x, y)
 			for k, typ := range f.OutTypes() {
-				if m := math.Abs(math.Float64frombits(want[k])); typ == program.F64 && m != 0 && !(m > 1e-200 && m < 1e200) && !math.IsNaN(m) {
+				if typ != float {
+					continue
+				}
+				if m := math.Abs(typ.Float(want[k])); m != 0 && !(m > 1/most && m < most) && !math.IsNaN(m) {
 					continue sample
 				}
 			}
@@ -74,7 +81,7 @@ func TestFactorOut(t *testing.T) {
 			judged++
 		}
 	}
-	if judged < 5000 {
+	if judged < 10_000 {
 		t.Errorf("%d evaluations judged, too few to mean anything", judged)
 	}
 }
@@ -99,22 +106,23 @@ func TestFactorOutMeets(t *testing.T) {
 // AllFinite is true where every value is finite, and tests no value that another one shows.
 func TestAllFinite(t *testing.T) {
 	r := rand.New(rand.NewPCG(33, 34))
-	for round := range 500 {
-		f := expression(r, 12)
-		b := program.NewBuilder("finite")
+	for round := range 1000 {
+		float := []program.Type{program.F64, program.F32}[round%2]
+		f := expression(r, float, 12)
+		b := program.NewBuilderOf(float, "finite")
 		in := b.Inputs("x", 2)
 		var asked []program.Value
 		for _, v := range b.Inline(f, in...) {
-			if b.Type(v) == program.F64 && (len(asked) == 0 || r.IntN(4) == 0) {
+			if b.Type(v) == float && (len(asked) == 0 || r.IntN(4) == 0) {
 				asked = append(asked, v)
 			}
 		}
 		g := b.Finish(append(asked, b.AllFinite(asked...))...)
 		for range 10 {
-			out := g.Eval(progtest.Bits(r, program.F64), progtest.Bits(r, program.F64))
+			out := g.Eval(progtest.Bits(r, float), progtest.Bits(r, float))
 			want := uint64(1)
 			for _, v := range out[:len(asked)] {
-				if x := math.Float64frombits(v); math.IsNaN(x) || math.IsInf(x, 0) {
+				if x := float.Float(v); math.IsNaN(x) || math.IsInf(x, 0) {
 					want = 0
 				}
 			}
@@ -142,10 +150,10 @@ func TestAllFinite(t *testing.T) {
 	}
 }
 
-// Float rounds as Go does.
-func TestFloat(t *testing.T) {
-	b := program.NewBuilder("float")
-	f := b.Finish(b.Float(b.Input("i", program.I64)))
+// FromInt rounds as Go does.
+func TestFromInt(t *testing.T) {
+	b := program.NewBuilder("from int")
+	f := b.Finish(b.FromInt(b.Input("i", program.I64)))
 	r := rand.New(rand.NewPCG(35, 36))
 	for k := range 100_000 {
 		i := int64(r.Uint64()) >> r.IntN(64)

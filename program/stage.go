@@ -1,9 +1,6 @@
 package program
 
-import (
-	"math"
-	"slices"
-)
+import "slices"
 
 // Stages is a Program taken apart for engines that keep many samples going and
 // replace each as it ends: what a running sample must compute and keep, apart from
@@ -13,11 +10,13 @@ import (
 // reported is not: [Stages.Final] computes it from the state before the last step, so
 // that no step of a running sample pays for it.
 type Stages struct {
-	Kept  []int // slots: first those that stay as Setup makes them, then those that move
-	Fixed int   // how many of Kept stay
-	Setup *Func // the program's inputs -> the slots in Kept, then Status if Ended
-	Step  *Func // Kept -> the next values of the moving ones, then a Bool: the sample goes on after this step
-	Final *Func // Kept, before the step that ends the sample -> the Results, as F64s
+	Kept   []int // slots: first those that stay as Setup makes them, then those that move
+	Fixed  int   // how many of Kept stay
+	Setup  *Func // the program's inputs -> the slots in Kept, then Status if Ended
+	Step   *Func // Kept -> the next values of the moving ones, then a Bool: the sample goes on after this step; else the others mean nothing
+	Final  *Func // Kept, before the step that ends the sample -> the Results
+	Ended  bool  // Setup may end a sample: its results are then what Setup makes of all slots
+	Report []Type
 	// What MakeRun makes. Run is Step for a sample that goes on, while its counters lie between their bounds and nothing happens that
 	// Program.Rare counts: Kept -> the next values of the moving slots that are neither Counters nor Unmoved,
 	// then two Bools: the sample goes on, and nothing rare happens. With one of them false the others mean nothing,
@@ -25,7 +24,6 @@ type Stages struct {
 	Run      *Func
 	Counters []Counter
 	Unmoved  []int // in Kept: moving slots that stay as they are
-	Ended    bool  // Setup may end a sample: its results are then what Setup makes of all slots
 }
 
 // Stage takes p, which must be valid, apart. The bits of all results stay.
@@ -49,7 +47,21 @@ func (p *Program) Stage() *Stages {
 	}
 	results := make([]Value, len(p.Results))
 	var once []Value
+	groups := p.recalls(moving)
+	recalled := map[int]bool{}
+	for _, g := range groups {
+		once = append(once, g.needs(p, moving)...)
+		for _, r := range g.slots {
+			recalled[r] = true
+		}
+		for _, i := range g.fixed {
+			kept[i] = true
+		}
+	}
 	for i, r := range p.Results {
+		if recalled[r] {
+			continue
+		}
 		if k, ok := moving[r]; ok {
 			results[i] = p.Step.Out[k]
 			once = append(once, results[i])
@@ -115,36 +127,45 @@ func (p *Program) Stage() *Stages {
 			s.Fixed = len(s.Kept)
 		}
 	}
-	s.Step = p.part("step", s.Kept, constant, same, func(b *Builder, _ []Value, step func([]Value) []Value) []Value {
+	// The next values count only where the status stays zero.
+	s.Step = p.part("step", s.Kept, constant, same, p.Step.Out[moving[p.Status]], func(b *Builder, slots []Value, step func(slots, out []Value) []Value) []Value {
 		var out []Value
 		for _, i := range s.Kept[s.Fixed:] {
 			out = append(out, p.Step.Out[moving[i]])
 		}
-		out = step(append(out, p.Step.Out[moving[p.Status]]))
+		out = step(slots, append(out, p.Step.Out[moving[p.Status]]))
 		out[len(out)-1] = chained(b, isZero(b, out[len(out)-1]))
 		return out
 	})
-	s.Final = p.part("final", s.Kept, constant, same, func(b *Builder, slots []Value, step func([]Value) []Value) []Value {
-		out := append([]Value(nil), results...)
+	s.Final = p.part("final", s.Kept, constant, same, NoValue, func(b *Builder, slots []Value, step func(slots, out []Value) []Value) []Value {
+		value := map[int]Value{} // of the slots that are results
 		var ask []Value
 		for i, r := range p.Results {
-			if _, ok := moving[r]; ok {
-				ask = append(ask, out[i])
+			if _, ok := moving[r]; !ok {
+				value[r] = slots[r]
+			} else if !recalled[r] {
+				ask = append(ask, results[i])
 			}
 		}
-		got := step(ask)
+		got := step(slots, ask)
+		for _, r := range p.Results {
+			if _, ok := moving[r]; ok && !recalled[r] {
+				value[r], got = got[0], got[1:]
+			}
+		}
+		for _, g := range groups {
+			for i, v := range g.write(b, p, moving, slots, step) {
+				value[g.slots[i]] = v
+			}
+		}
+		out := make([]Value, len(p.Results))
 		for i, r := range p.Results {
-			if _, ok := moving[r]; ok {
-				out[i], got = got[0], got[1:]
-			} else {
-				out[i] = slots[r]
-			}
-			if b.Type(out[i]) == I64 {
-				out[i] = b.Float(out[i])
-			}
+			out[i] = value[r]
 		}
 		return out
 	})
+
+	s.Report = s.Final.OutTypes()
 
 	status := &p.Setup.Instrs[p.Setup.Out[p.Status]]
 	s.Ended = status.Op != OpConst || status.Imm != 0
@@ -195,8 +216,9 @@ func (p *Program) counters(kept []bool, moving map[int]int) map[int]counter {
 }
 
 // part writes a function of the slots in kept: write gets the value of every
-// slot (zero for those that are neither kept nor constant, which nothing asks for) and what copies values of Step.
-func (p *Program) part(name string, kept []int, constant map[int]Instr, same map[int]counter, write func(b *Builder, slots []Value, step func([]Value) []Value) []Value) *Func {
+// slot (zero for those that are neither kept nor constant, which nothing asks for) and what copies values of Step. The value
+// zero of Step is known to be zero; it may be NoValue.
+func (p *Program) part(name string, kept []int, constant map[int]Instr, same map[int]counter, zero Value, write func(b *Builder, slots []Value, step func(slots, out []Value) []Value) []Value) *Func {
 	b := newBuilder(name, len(p.Step.Instrs))
 	slots := make([]Value, len(p.Slots))
 	is := make([]bool, len(p.Slots))
@@ -211,7 +233,7 @@ func (p *Program) part(name string, kept []int, constant map[int]Instr, same map
 			slots[i] = b.konst(s.Type, constant[i].Imm)
 		}
 	}
-	f := b.Finish(write(b, slots, func(out []Value) []Value {
+	f := b.Finish(write(b, slots, func(slots, out []Value) []Value {
 		g := *p.Step
 		g.Out = out
 		c := copier{b: b, f: &g, live: liveness(&g, make([]bool, len(g.Instrs)))}
@@ -220,7 +242,11 @@ func (p *Program) part(name string, kept []int, constant map[int]Instr, same map
 				return NoValue, false
 			}
 			for k, v := range args {
-				if zero, ok := b.constant(v); ok && zero == 0 && b.f.Instrs[args[1-k]].Op == OpSelect {
+				switch x, ok := b.constant(v); {
+				case !ok || x != 0:
+				case in.Arg(1-k) == zero:
+					return b.B(true), true
+				case b.f.Instrs[args[1-k]].Op == OpSelect:
 					return chained(b, isZero(b, args[1-k])), true
 				}
 			}
@@ -312,20 +338,34 @@ func squareTests(f *Func) {
 			continue
 		}
 		root, limit := &f.Instrs[in.A], f.Instrs[in.B]
-		c := math.Float64frombits(limit.Imm)
 		// The root becomes the constant, which needs a place before the comparison.
-		if root.Op != OpSqrt || uses[in.A] != 1 || !positive[root.A] || limit.Op != OpConst || !(c > 1e-150 && c < 1e150) {
+		if root.Op != OpSqrt || uses[in.A] != 1 || !positive[root.A] || limit.Op != OpConst {
 			continue
 		}
-		square := c * c
-		for math.Sqrt(square) > c {
-			square = math.Nextafter(square, 0)
-		}
-		for math.Sqrt(math.Nextafter(square, math.Inf(1))) <= c {
-			square = math.Nextafter(square, math.Inf(1))
+		square, ok := greatestSquare(limit.Type, limit.Imm)
+		if !ok {
+			continue
 		}
 		at := in.A
 		in.A, in.B = root.A, at
-		*root = Instr{Op: OpConst, Type: F64, A: NoValue, B: NoValue, C: NoValue, Imm: math.Float64bits(square)}
+		*root = Instr{Op: OpConst, Type: limit.Type, A: NoValue, B: NoValue, C: NoValue, Imm: square}
 	}
+}
+
+// greatestSquare is the greatest number of type t whose square root is at most c, all as bits;
+// not ok for a c that is not positive.
+func greatestSquare(t Type, c uint64) (square uint64, ok bool) {
+	x := t.Float(c)
+	if !(x > 0) {
+		return 0, false
+	}
+	atMost := func(square uint64) bool { return t.Float(Apply(OpSqrt, t, square, 0, 0)) <= x }
+	square = Apply(OpMul, t, c, c, 0) // the bits of positive numbers are in their order
+	for !atMost(square) {
+		square--
+	}
+	for atMost(square + 1) {
+		square++
+	}
+	return square, true
 }

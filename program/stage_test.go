@@ -3,6 +3,7 @@ package program_test
 import (
 	"math"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"invar/program"
@@ -14,60 +15,14 @@ import (
 func TestStage(t *testing.T) {
 	r := rand.New(rand.NewPCG(11, 12))
 	between := 0
-	for round := range 600 {
-		p := progtest.Program(r, 1+r.IntN(3), 60)
-		if round%4 < 2 {
-			p = progtest.Iteration(r, 1+r.IntN(3))
-		}
+	for round := range 300 {
+		p := progtest.Program(r, 1+r.IntN(3), 60, program.F64, program.F32)
 		if round%2 == 0 {
 			p.Optimize()
 		}
-		s := p.Stage()
-		s.MakeRun(p)
-		for _, f := range []*program.Func{s.Setup, s.Step, s.Final, s.Run} {
-			if err := f.Validate(); err != nil {
-				t.Fatal(err)
-			}
-		}
-		const n = 4
-		b := p.NewBatch(n)
-		for i := range b.In {
-			for k := range b.In[i] {
-				b.In[i][k] = progtest.Number(r)
-			}
-		}
-		progtest.Reference(p, b)
-		for k := range n {
-			in := make([]uint64, len(p.In))
-			for i := range in {
-				in[i] = math.Float64bits(b.In[i][k])
-			}
-			state := s.Setup.Eval(in...)
-			if s.Ended {
-				status := state[len(state)-1]
-				if all := p.Setup.Eval(in...); all[p.Status] != status {
-					t.Fatalf("status %d after setup, want %d", status, all[p.Status])
-				}
-				if status != 0 {
-					continue
-				}
-				state = state[:len(state)-1]
-			}
-			for {
-				next := s.Step.Eval(state...)
-				between += checkRun(t, s, state, next)
-				if next[len(next)-1] == 0 {
-					break
-				}
-				copy(state[s.Fixed:], next[:len(next)-1])
-			}
-			for i, v := range s.Final.Eval(state...) {
-				x := math.Float64frombits(v)
-				if !progtest.SameF64(x, b.Out[i][k]) {
-					t.Fatalf("round %d, sample %d: %s is %v, want %v", round, k, p.Slots[p.Results[i]].Name, x, b.Out[i][k])
-				}
-			}
-		}
+		between += sameByStages(t, r, p, 4)
+		p = progtest.Iteration(r, 1+r.IntN(3))
+		between += sameByStages(t, r, p, 4)
 	}
 
 	if between < 5000 {
@@ -99,40 +54,160 @@ func TestStage(t *testing.T) {
 	}
 }
 
+// sameByStages runs n samples of p by its stages and as a whole.
+func sameByStages(t *testing.T, r *rand.Rand, p *program.Program, n int) (between int) {
+	t.Helper()
+	s := p.Stage()
+	s.MakeRun(p)
+	for _, f := range []*program.Func{s.Setup, s.Step, s.Final, s.Run} {
+		if err := f.Validate(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b := p.NewBatch(n)
+	for i := range b.In {
+		for k := range b.In[i] {
+			b.In[i][k] = progtest.Number(r)
+		}
+	}
+	progtest.Reference(p, b)
+	for k := range n {
+		in := make([]uint64, len(p.In))
+		for i := range in {
+			in[i] = math.Float64bits(b.In[i][k])
+		}
+		state := s.Setup.Eval(in...)
+		if s.Ended {
+			status := state[len(state)-1]
+			if all := p.Setup.Eval(in...); all[p.Status] != status {
+				t.Fatalf("status %d after setup, want %d", status, all[p.Status])
+			}
+			if status != 0 {
+				continue
+			}
+			state = state[:len(state)-1]
+		}
+		for {
+			next := s.Step.Eval(state...)
+			between += checkRun(t, s, state, next)
+			if next[len(next)-1] == 0 {
+				break
+			}
+			copy(state[s.Fixed:], next[:len(next)-1])
+		}
+		for i, v := range s.Final.Eval(state...) {
+			x := p.Number(p.Results[i], v)
+			if !progtest.SameF64(x, b.Out[i][k]) {
+				t.Fatalf("%s, sample %d: %s is %v, want %v", p.Name, k, p.Slots[p.Results[i]].Name, x, b.Out[i][k])
+			}
+		}
+	}
+	return between
+}
+
+// trials is a program whose trial point is accepted now and then, or never; loss and root are of what was
+// accepted last. Where counted is set, iteration counts the accepted ones; where other is, root depends on one more slot.
+func trials(counted, other bool) *program.Program {
+	names := []string{"trial", "x", "loss", "root", "other", "one", "start", "iteration", "steps", "status"}
+	step := program.NewBuilder("step")
+	var in []program.Value
+	var slots []program.Slot
+	for i, name := range names {
+		typ := program.F64
+		if i >= 7 {
+			typ = program.I64
+		}
+		in = append(in, step.Input(name, typ))
+		slots = append(slots, program.Slot{Name: name, Type: typ, Fixed: i == 5 || i == 6})
+	}
+	trial, x, loss, root, o, iteration, n := in[0], in[1], in[2], in[3], in[4], in[7], in[8]
+	accept := step.Lt(step.Sub(trial, step.Floor(trial)), step.F(0.3))
+	square := step.Mul(trial, trial)
+	from := square
+	if other {
+		from = step.Add(square, o)
+	}
+	one := step.I(1)
+	if counted {
+		one = step.Select(accept, step.I(1), step.I(0))
+	}
+	steps := step.IAdd(n, step.I(1))
+	p := &program.Program{
+		Name: "trials", In: []string{"start"}, Slots: slots, Status: 9, Iteration: 7, Results: []int{1, 2, 3, 7, 9},
+		Step: step.Finish(step.Sub(step.Mul(trial, step.F(0.75)), step.F(0.25)), step.Select(accept, trial, x), step.Select(accept, step.FMA(in[5], in[6], square), loss),
+			step.Select(accept, step.Sqrt(from), root), step.Add(o, step.F(1)), step.IAdd(iteration, one), steps,
+			step.Select(step.ILt(steps, step.I(3)), step.I(0), step.I(1))),
+	}
+	set := program.NewBuilder("setup")
+	v := set.Input("start", program.F64)
+	p.Setup = set.Finish(v, v, set.F(-1), set.F(-2), set.F(0), set.F(1), v, set.I(-1), set.I(0), set.I(0))
+	return p
+}
+
+// What a sample reports of the point that it accepted last is computed again at its end, unless that cannot be.
+func TestStageRecalls(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 8))
+	for _, c := range []struct {
+		counted, other bool
+		kept           string
+	}{
+		{true, false, "start trial x iteration steps"},
+		{true, true, "start trial x root other iteration steps"},
+		{false, false, "start trial x loss root iteration"},
+	} {
+		p := trials(c.counted, c.other)
+		if err := p.Validate(); err != nil {
+			t.Fatal(err)
+		}
+		sameByStages(t, r, p, 200)
+		s := p.Stage()
+		var kept []string
+		for _, k := range s.Kept {
+			kept = append(kept, p.Slots[k].Name)
+		}
+		if got := strings.Join(kept, " "); got != c.kept {
+			t.Errorf("counted %v, other %v: %q are kept, want %q", c.counted, c.other, got, c.kept)
+		}
+	}
+}
+
 // The comparison with a root is the comparison with its square, whatever the number.
 func TestStageRoots(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
-	for range 200 {
-		c := math.Exp(r.NormFloat64() * 20)
-		b := program.NewBuilder("step")
-		x, _, n := b.Input("x", program.F64), b.Input("status", program.I64), b.Input("iteration", program.I64)
-		root := b.Sqrt(b.Mul(x, x))
-		p := &program.Program{
-			Name: "root", In: []string{"x"}, Status: 1, Iteration: 2, Results: []int{2},
-			Slots: []program.Slot{{Name: "x", Type: program.F64, Fixed: true}, {Name: "status", Type: program.I64}, {Name: "iteration", Type: program.I64}},
-			Step:  b.Finish(b.Select(b.Le(root, b.F(c)), b.I(1), b.I(0)), b.IAdd(n, b.I(1))),
-		}
-		b = program.NewBuilder("setup")
-		x = b.Input("x", program.F64)
-		p.Setup = b.Finish(x, b.I(0), b.I(0))
-		s := p.Stage()
-		for i := range s.Step.Instrs {
-			if s.Step.Instrs[i].Op == program.OpSqrt {
-				t.Fatal("the root is still taken")
+	for _, typ := range []program.Type{program.F64, program.F32} {
+		for range 200 {
+			c := typ.Bits(math.Exp(r.NormFloat64() * 20))
+			if c < 3 || math.IsInf(typ.Float(c), 1) {
+				continue
 			}
-		}
-		near := c
-		for range 3 {
-			near = math.Nextafter(near, 0)
-		}
-		for range 7 {
-			for _, x := range []float64{near, -near, math.NaN(), math.Inf(1), 0, 5e-324} {
-				want := p.Step.Eval(math.Float64bits(x), 0, 0)[0] == 0
-				if got := s.Step.Eval(math.Float64bits(x), 0); (got[len(got)-1] != 0) != want {
-					t.Fatalf("limit %v, x = %v: goes on %v, want %v", c, x, got[len(got)-1] != 0, want)
+			b := program.NewBuilderOf(typ, "step")
+			x, _, n := b.Input("x", typ), b.Input("status", program.I64), b.Input("iteration", program.I64)
+			root := b.Sqrt(b.Mul(x, x))
+			p := &program.Program{
+				Name: "root", In: []string{"x"}, Status: 1, Iteration: 2, Results: []int{2},
+				Slots: []program.Slot{{Name: "x", Type: typ, Fixed: true}, {Name: "status", Type: program.I64}, {Name: "iteration", Type: program.I64}},
+				Step:  b.Finish(b.Select(b.Le(root, b.F(typ.Float(c))), b.I(1), b.I(0)), b.IAdd(n, b.I(1))),
+			}
+			b = program.NewBuilder("setup")
+			x = b.Input("x", program.F64)
+			if typ == program.F32 {
+				x = b.Narrow(x)
+			}
+			p.Setup = b.Finish(x, b.I(0), b.I(0))
+			s := p.Stage()
+			for i := range s.Step.Instrs {
+				if s.Step.Instrs[i].Op == program.OpSqrt {
+					t.Fatal("the root is still taken")
 				}
 			}
-			near = math.Nextafter(near, math.Inf(1))
+			for near := c - 3; near < c+4; near++ {
+				for _, x := range []uint64{near, typ.Bits(-typ.Float(near)), typ.Bits(math.NaN()), typ.Bits(math.Inf(1)), 0, 1} {
+					want := p.Step.Eval(x, 0, 0)[0] == 0
+					if got := s.Step.Eval(x, 0); (got[len(got)-1] != 0) != want {
+						t.Fatalf("limit %v, x = %v: goes on %v, want %v", typ.Float(c), typ.Float(x), got[len(got)-1] != 0, want)
+					}
+				}
+			}
 		}
 	}
 }

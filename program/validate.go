@@ -1,6 +1,9 @@
 package program
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+)
 
 // Validate checks what engines rely on: types, order and scope of operands,
 // matching ends, phis directly after their loop and loopouts and merges directly after their block,
@@ -28,13 +31,13 @@ type validator struct {
 func (v *validator) run() {
 	f := v.f
 	for i, t := range f.In {
-		if t != F64 && t != I64 && t != Bool {
+		if !t.IsFloat() && t != I64 && t != Bool {
 			fail("%s: input %d has type %s", f.Name, i, t)
 		}
 	}
-	for i, n := range f.Arrays {
-		if n < 1 {
-			fail("%s: array %d has %d elements", f.Name, i, n)
+	for i, a := range f.Arrays {
+		if a.Len < 1 || !a.Type.IsFloat() {
+			fail("%s: array %d has %d elements of type %s", f.Name, i, a.Len, a.Type)
 		}
 	}
 	for i, t := range f.Tables {
@@ -173,7 +176,7 @@ func (v *validator) instr(i int) {
 		want = f.In[in.Imm]
 	case OpConst:
 		want = in.Type
-		if want != F64 && want != I64 && want != Bool || want == Bool && in.Imm > 1 {
+		if !want.IsFloat() && want != I64 && want != Bool || want == Bool && in.Imm > 1 || want == F32 && in.Imm > math.MaxUint32 {
 			v.fail(i, "%s constant %#x", in.Type, in.Imm)
 		}
 	case OpSelect:
@@ -193,13 +196,25 @@ func (v *validator) instr(i int) {
 		if id >= uint64(len(f.Arrays)) {
 			v.fail(i, "array %d does not exist", id)
 		}
-		v.bounds(i, a, f.Arrays[id])
+		v.bounds(i, a, f.Arrays[id].Len)
+		if in.Op == OpLoad {
+			want = f.Arrays[id].Type
+		} else if x := v.operand(i, 0, v.block[i]); x.Type != f.Arrays[id].Type {
+			v.fail(i, "stores %s in array %d of %s", x.Type, id, f.Arrays[id].Type)
+		}
 	}
-	if in.Type != want {
+	if in.Type != want && !(want == float && in.Type.IsFloat()) {
 		v.fail(i, "has type %s, want %s", in.Type, want)
 	}
 	for k, t := range ops[in.Op].args {
-		if a := v.operand(i, k, v.block[i]); t != None && a.Type != t {
+		a := v.operand(i, k, v.block[i])
+		if t == float {
+			t = v.f.Precision(in)
+			if !t.IsFloat() {
+				t = float
+			}
+		}
+		if t != None && a.Type != t {
 			v.fail(i, "operand %d is %s, want %s", k, a.Type, t)
 		}
 	}
@@ -328,7 +343,7 @@ func (v *validator) guards() {
 }
 
 // Validate checks the functions of p and that they fit its slots: Setup makes
-// every slot from the F64 inputs, Step and Update the slots that are not Fixed; Status and Iteration are I64, and what is reported is F64 or I64.
+// every slot from the F64 inputs, Step and Update the slots that are not Fixed; Status and Iteration are I64, and what is reported is a number or I64.
 func (p *Program) Validate() (err error) {
 	defer Catch(&err)
 	slot := func(what string, i int, types ...Type) {
@@ -348,7 +363,7 @@ func (p *Program) Validate() (err error) {
 		fail("%s: the status slot is fixed: no sample would end", p.Name)
 	}
 	for _, r := range p.Results {
-		slot("result", r, F64, I64)
+		slot("result", r, F64, F32, I64)
 	}
 	for _, r := range p.Rare {
 		slot("rare", r, I64)
@@ -379,7 +394,7 @@ func (p *Program) Validate() (err error) {
 	}
 	p.fits("update", p.Update, in, moving)
 	for _, i := range append(append([]int(nil), p.Trial...), p.Param...) {
-		slot("trial or parameter", i, F64)
+		slot("trial or parameter", i, F64, F32)
 	}
 	return nil
 }

@@ -1,82 +1,18 @@
 package results
 
 import (
-	"bufio"
-	"errors"
 	"fmt"
 	"math"
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 
 	"github.com/parquet-go/parquet-go"
-	"github.com/parquet-go/parquet-go/compress/zstd"
+	"github.com/parquet-go/parquet-go/format"
 
 	"invar/batch"
 )
-
-// The bytes of a Parquet file are to depend on its rows alone, so everything that
-// a library may choose is chosen here.
-const (
-	rowGroup     = 64 * batch.ChunkSize // rows; a group is closed by the first write that reaches it
-	pageBytes    = 256 << 10
-	createdBy    = "invar sweep (format 1)"
-	parquetLevel = zstd.SpeedFastest
-)
-
-// kind is the type of a column.
-type kind int
-
-const (
-	double   kind = iota // float64
-	optional             // float64 or null
-	integer              // int64
-	label                // string, few different ones
-	few                  // float64, few different ones
-)
-
-func (k kind) node() parquet.Node {
-	switch k {
-	case optional:
-		return parquet.Optional(parquet.Encoded(parquet.Leaf(parquet.DoubleType), &parquet.Plain))
-	case integer:
-		return parquet.Encoded(parquet.Int(64), &parquet.DeltaBinaryPacked)
-	case label:
-		return parquet.Encoded(parquet.String(), &parquet.RLEDictionary)
-	case few:
-		return parquet.Encoded(parquet.Leaf(parquet.DoubleType), &parquet.RLEDictionary)
-	}
-	return parquet.Encoded(parquet.Leaf(parquet.DoubleType), &parquet.Plain)
-}
-
-type column struct {
-	name string
-	kind kind
-}
-
-// ordered is a group whose fields stay in their order; parquet.Group sorts them by name.
-type ordered struct {
-	parquet.Group
-	fields []parquet.Field
-}
-
-func (o ordered) Fields() []parquet.Field { return o.fields }
-
-func schema(name string, columns []column) *parquet.Schema {
-	g := parquet.Group{}
-	for _, c := range columns {
-		g[c.name] = c.kind.node()
-	}
-	byName := map[string]parquet.Field{}
-	for _, f := range g.Fields() {
-		byName[f.Name()] = f
-	}
-	o := ordered{Group: g}
-	for _, c := range columns {
-		o.fields = append(o.fields, byName[c.name])
-	}
-	return parquet.NewSchema(name, o)
-}
 
 // paramColumns names the columns of the parameters: by the parameters' own names, with param_ before those
 // that other columns have.
@@ -91,7 +27,7 @@ func paramColumns(params []string, others []column) []column {
 		for slices.ContainsFunc(others, func(c column) bool { return c.name == name }) || name != p && slices.Contains(taken, name) {
 			name = "param_" + name
 		}
-		cols = append(cols, column{name, few})
+		cols = append(cols, column{name: name, kind: double})
 	}
 	return cols
 }
@@ -99,176 +35,100 @@ func paramColumns(params []string, others []column) []column {
 func numbered(name string, n int, k kind) []column {
 	var cols []column
 	for i := range n {
-		cols = append(cols, column{fmt.Sprintf("%s_%d", name, i), k})
+		cols = append(cols, column{name: fmt.Sprintf("%s_%d", name, i), kind: k})
 	}
 	return cols
 }
 
 // sampleColumns are those of samples.parquet for n inputs.
 func sampleColumns(params []string, n int) []column {
-	rest := []column{{"start", integer}}
+	rest := []column{{name: "start", kind: integer}}
 	rest = append(rest, numbered("x0", n, double)...)
 	rest = append(rest, numbered("x", n, double)...)
-	rest = append(rest, column{"loss", double}, column{"grad_norm", double}, column{"distance", optional},
-		column{"iterations", integer}, column{"evaluations", integer}, column{"fallbacks", integer}, column{"status", label})
-	cols := append([]column{{"method", label}}, paramColumns(params, append([]column{{"method", label}}, rest...))...)
+	rest = append(rest, column{name: "loss", kind: double}, column{name: "grad_norm", kind: double}, column{name: "distance", kind: optional},
+		column{name: "iterations", kind: integer}, column{name: "evaluations", kind: integer}, column{name: "fallbacks", kind: integer}, column{name: "status", kind: label})
+	cols := append([]column{{name: "method", kind: label}}, paramColumns(params, append([]column{{name: "method", kind: label}}, rest...))...)
 	return append(cols, rest...)
 }
 
 // pathColumns are those of paths.parquet for n inputs and m outputs.
 func pathColumns(params []string, n, m int) []column {
-	rest := []column{{"start", integer}, {"iteration", integer}}
+	rest := []column{{name: "start", kind: integer}, {name: "iteration", kind: integer}}
 	rest = append(rest, numbered("x", n, double)...)
 	rest = append(rest, numbered("y", m, double)...)
-	rest = append(rest, column{"loss", double}, column{"status", label})
-	cols := append([]column{{"method", label}}, paramColumns(params, append([]column{{"method", label}}, rest...))...)
+	rest = append(rest, column{name: "loss", kind: double}, column{name: "status", kind: label})
+	cols := append([]column{{name: "method", kind: label}}, paramColumns(params, append([]column{{name: "method", kind: label}}, rest...))...)
 	return append(cols, rest...)
 }
-
-// parquetFile is a Parquet file being written, column by column.
-type parquetFile struct {
-	pending *pendingFile
-	buffer  *bufio.Writer
-	w       *parquet.GenericWriter[any]
-	columns []*parquet.ColumnWriter
-	next    int // column that the next values go to
-	inGroup int // rows in the open row group
-	rows    int64
-	values  []parquet.Value
-}
-
-// newParquet begins a file; its temporary is in the folder temp, on the same file system.
-func newParquet(path, temp string, columns []column) (*parquetFile, error) {
-	pending, err := newPending(path, temp)
-	if err != nil {
-		return nil, fmt.Errorf("results: %w", err)
-	}
-	f := &parquetFile{pending: pending, buffer: bufio.NewWriterSize(pending, 1<<20)}
-	f.w = parquet.NewGenericWriter[any](f.buffer, schema(filepath.Base(path), columns), &parquet.WriterConfig{
-		CreatedBy: createdBy, Compression: &zstd.Codec{Level: parquetLevel}, PageBufferSize: pageBytes, DataPageVersion: 1,
-		DataPageStatistics: true, MaxRowsPerRowGroup: math.MaxInt64,
-	})
-	f.columns = f.w.ColumnWriters()
-	return f, nil
-}
-
-// put writes values to the next column; every column gets as many before end.
-func (f *parquetFile) put(values []parquet.Value) error {
-	_, err := f.columns[f.next].WriteRowValues(values)
-	f.next++
-	return f.wrap(err)
-}
-
-func (f *parquetFile) wrap(err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("results: %w", err)
-}
-
-// end closes n rows.
-func (f *parquetFile) end(n int) error {
-	f.next = 0
-	f.inGroup += n
-	f.rows += int64(n)
-	if f.inGroup >= rowGroup {
-		f.inGroup = 0
-		return f.wrap(f.w.Flush())
-	}
-	return nil
-}
-
-// canonical makes all NaNs one, as engines differ in theirs.
-func canonical(x float64) float64 {
-	if x != x {
-		return math.NaN()
-	}
-	return x
-}
-
-func (f *parquetFile) floats(x []float64) error {
-	v := f.values[:0]
-	for _, x := range x {
-		v = append(v, parquet.DoubleValue(canonical(x)))
-	}
-	f.values = v
-	return f.put(v)
-}
-
-// maybe writes numbers to an optional column: nulls where x is nil.
-func (f *parquetFile) maybe(x []float64, n int) error {
-	v := f.values[:0]
-	for i := range n {
-		if x == nil {
-			v = append(v, parquet.NullValue().Level(0, 0, f.next))
-		} else {
-			v = append(v, parquet.DoubleValue(canonical(x[i])).Level(0, 1, f.next))
-		}
-	}
-	f.values = v
-	return f.put(v)
-}
-
-func (f *parquetFile) integers(n int, at func(i int) int64) error {
-	v := f.values[:0]
-	for i := range n {
-		v = append(v, parquet.Int64Value(at(i)))
-	}
-	f.values = v
-	return f.put(v)
-}
-
-func (f *parquetFile) strings(n int, at func(i int) string) error {
-	v := f.values[:0]
-	for i := range n {
-		v = append(v, parquet.ValueOf(at(i)))
-	}
-	f.values = v
-	return f.put(v)
-}
-
-// finish puts the file in its place, whole and on the disk.
-func (f *parquetFile) finish() error {
-	err := f.w.Close()
-	if err == nil {
-		err = f.buffer.Flush()
-	}
-	if err == nil {
-		err = f.pending.CloseAtomicallyReplace()
-	}
-	if err != nil {
-		f.drop()
-	}
-	return f.wrap(err)
-}
-
-// sync puts on the disk what has been written.
-func (f *parquetFile) sync() error {
-	if err := f.pending.Sync(); err != nil && !errors.Is(err, os.ErrClosed) {
-		return err
-	}
-	return nil
-}
-
-// drop gives the file up.
-func (f *parquetFile) drop() { f.pending.Cleanup() }
 
 // sampleWriter writes samples.parquet.
 type sampleWriter struct {
 	*parquetFile
-	labels []string // by method
 	starts int64
-	n, np  int // inputs, parameters
+	n, np  int                // inputs, parameters
+	place  []map[uint64]int32 // by parameter: bits of a value -> its place in the column's list; nil without a list
+	from   sync.Pool          // of *scratch
+}
+
+// scratch is what encoding a chunk needs.
+type scratch struct {
+	ints  []int64
+	index []int32
 }
 
 // newSamples begins samples.parquet for a sweep that is resolved.
 func newSamples(dir, temp string, sw *batch.Sweep, labels []string) (*sampleWriter, error) {
 	p := sw.Model.Problem()
-	f, err := newParquet(filepath.Join(dir, samplesFile), temp, sampleColumns(paramNames(sw), p.N()))
-	if err != nil {
-		return nil, err
+	s := &sampleWriter{starts: int64(sw.Starts.Len()), n: p.N(), np: len(p.Params)}
+	s.from.New = func() any {
+		return &scratch{ints: make([]int64, batch.ChunkSize), index: make([]int32, batch.ChunkSize)}
 	}
-	return &sampleWriter{parquetFile: f, labels: labels, starts: int64(sw.Starts.Len()), n: p.N(), np: len(p.Params)}, nil
+	columns := sampleColumns(paramNames(sw), s.n)
+	columns[0].labels = labels
+	columns[len(columns)-1].labels = statusLabels()
+	s.place = listParams(columns[1:], sw)
+	if s.starts <= maxListed { // each comes at every grid point
+		x0 := make([][]float64, s.n)
+		for i := range x0 {
+			x0[i] = make([]float64, s.starts)
+		}
+		if err := sw.Starts.Fill(0, x0); err != nil {
+			return nil, err
+		}
+		for i, x := range x0 {
+			columns[1+s.np+1+i].oneOf(x)
+		}
+	}
+	var err error
+	s.parquetFile, err = newParquet(filepath.Join(dir, samplesFile), temp, samplesFile, columns)
+	return s, err
+}
+
+// listParams gives the columns of the parameters, which come first, their lists: the values on the parameter's axis, or its
+// default. It returns the places of the values in each list, nil where there is none.
+func listParams(columns []column, sw *batch.Sweep) []map[uint64]int32 {
+	var place []map[uint64]int32
+	for k, q := range sw.Model.Problem().Params {
+		values := []float64{q.Default}
+		for _, a := range sw.Grid {
+			if a.Name == q.Name {
+				values = a.Values
+			}
+		}
+		var list []float64
+		at := map[uint64]int32{}
+		for _, v := range values {
+			if _, ok := at[math.Float64bits(v)]; !ok {
+				at[math.Float64bits(v)] = int32(len(list))
+				list = append(list, v)
+			}
+		}
+		if columns[k].oneOf(list); columns[k].list == nil {
+			at = nil
+		}
+		place = append(place, at)
+	}
+	return place
 }
 
 func paramNames(sw *batch.Sweep) []string {
@@ -279,17 +139,46 @@ func paramNames(sw *batch.Sweep) []string {
 	return names
 }
 
-// add writes a chunk.
-func (s *sampleWriter) add(c *batch.Chunk) error {
-	n := c.Batch.N
-	method := parquet.ValueOf(s.labels[c.Method])
-	v := s.values[:0]
-	for range n {
-		v = append(v, method)
+// statusLabels are the names of the statuses that a finished sample may have; see statusIndex.
+func statusLabels() []string {
+	var names []string
+	for _, s := range batch.Statuses() {
+		names = append(names, s.String())
 	}
-	s.values = v
-	if err := s.put(v); err != nil {
-		return err
+	return names
+}
+
+// statusIndex is the place of s in statusLabels, which begins with the first status.
+func statusIndex(s batch.Status) int32 { return int32(s - batch.Converged) }
+
+// param writes a parameter's column, by its list if it has one.
+func (p *pages) param(x []float64, place map[uint64]int32, index []int32) error {
+	if place == nil {
+		return p.doubles(x)
+	}
+	index = index[:len(x)]
+	for i, v := range x {
+		if i > 0 && v == x[i-1] {
+			index[i] = index[i-1]
+		} else {
+			index[i] = place[math.Float64bits(v)]
+		}
+	}
+	return p.indices(index)
+}
+
+// encode encodes a chunk; any number of goroutines may do so at once.
+func (s *sampleWriter) encode(c *batch.Chunk) (*pages, error) {
+	n := c.Batch.N
+	p := s.pages(n)
+	from := s.from.Get().(*scratch)
+	defer s.from.Put(from)
+	ints, index := from.ints[:n], from.index[:n]
+	var err error
+	do := func(e error) {
+		if err == nil {
+			err = e
+		}
 	}
 	out := func(name string) []float64 {
 		if k := batch.Column(c.Program, name); k >= 0 {
@@ -297,46 +186,142 @@ func (s *sampleWriter) add(c *batch.Chunk) error {
 		}
 		return nil
 	}
-	whole := func(name string) error {
-		col := out(name)
-		return s.integers(n, func(i int) int64 { return int64(col[i]) })
+	for i := range index {
+		index[i] = int32(c.Method)
 	}
+	do(p.indices(index))
 	for k := range s.np {
-		if err := s.floats(c.Batch.In[k][:n]); err != nil {
-			return err
-		}
+		do(p.param(c.Batch.In[k][:n], s.place[k], index))
 	}
-	if err := s.integers(n, func(i int) int64 { return (c.First + int64(i)) % s.starts }); err != nil {
-		return err
+	for i := range ints {
+		ints[i] = (c.First + int64(i)) % s.starts
+	}
+	do(p.integers(ints))
+	for k := range s.n {
+		if !p.column().listed() {
+			do(p.doubles(c.Batch.In[s.np+k][:n]))
+			continue
+		}
+		for i, start := range ints {
+			index[i] = int32(start)
+		}
+		do(p.indices(index))
 	}
 	for k := range s.n {
-		if err := s.floats(c.Batch.In[s.np+k][:n]); err != nil {
-			return err
-		}
+		do(p.doubles(out(fmt.Sprintf("x%d", k))))
 	}
-	for k := range s.n {
-		if err := s.floats(out(fmt.Sprintf("x%d", k))); err != nil {
-			return err
-		}
-	}
-	for _, name := range []string{"loss", "grad_norm"} {
-		if err := s.floats(out(name)); err != nil {
-			return err
-		}
-	}
-	if err := s.maybe(out("distance"), n); err != nil {
-		return err
+	for _, name := range []string{"loss", "grad_norm", "distance"} {
+		do(p.doubles(out(name)))
 	}
 	for _, name := range []string{"iteration", "evaluations", "fallbacks"} {
-		if err := whole(name); err != nil {
-			return err
+		for i, v := range out(name) {
+			ints[i] = int64(v)
+		}
+		do(p.integers(ints))
+	}
+	for i, v := range out("status") {
+		index[i] = statusIndex(batch.Status(v))
+	}
+	do(p.indices(index))
+	return p, s.wrap(err)
+}
+
+// pathPage is how many rows of paths.parquet are encoded at once: more than a chunk, for neighbouring paths resemble each other.
+const pathPage = 16 * batch.ChunkSize
+
+// pathWriter writes paths.parquet.
+type pathWriter struct {
+	*parquetFile
+	place []map[uint64]int32
+
+	// Rows that are not yet encoded, column by column.
+	methods, statuses []int32
+	params            [][]float64
+	start, iteration  []int64
+	x, y              [][]float64
+	loss              []float64
+	index             []int32
+}
+
+// newPaths begins paths.parquet for a sweep that is resolved.
+func newPaths(dir, temp string, sw *batch.Sweep, labels []string) (*pathWriter, error) {
+	p := sw.Model.Problem()
+	w := &pathWriter{params: make([][]float64, len(p.Params)), x: make([][]float64, p.N()), y: make([][]float64, p.M())}
+	columns := pathColumns(paramNames(sw), p.N(), p.M())
+	columns[0].labels = labels
+	columns[len(columns)-1].labels = statusLabels()
+	w.place = listParams(columns[1:], sw)
+	var err error
+	w.parquetFile, err = newParquet(filepath.Join(dir, pathsFile), temp, pathsFile, columns)
+	return w, err
+}
+
+// path writes one path.
+func (w *pathWriter) path(method int, p *batch.Path) error {
+	for k := range p.X {
+		w.methods = append(w.methods, int32(method))
+		for i, v := range p.Params {
+			w.params[i] = append(w.params[i], v)
+		}
+		w.start, w.iteration = append(w.start, int64(p.Start)), append(w.iteration, int64(k))
+		for i, v := range p.X[k] {
+			w.x[i] = append(w.x[i], v)
+		}
+		for i, v := range p.Y[k] {
+			w.y[i] = append(w.y[i], v)
+		}
+		w.statuses = append(w.statuses, statusIndex(p.Status))
+	}
+	w.loss = append(w.loss, p.Loss...)
+	if len(w.loss) < pathPage {
+		return nil
+	}
+	return w.flush()
+}
+
+// flush encodes the rows that are waiting.
+func (w *pathWriter) flush() error {
+	n := len(w.loss)
+	if n == 0 {
+		return nil
+	}
+	w.index = slices.Grow(w.index[:0], n)[:n]
+	p := w.pages(n)
+	var err error
+	do := func(e error) {
+		if err == nil {
+			err = e
 		}
 	}
-	status := out("status")
-	if err := s.strings(n, func(i int) string { return batch.Status(status[i]).String() }); err != nil {
+	do(p.indices(w.methods))
+	for k, x := range w.params {
+		do(p.param(x, w.place[k], w.index))
+		w.params[k] = x[:0]
+	}
+	do(p.integers(w.start))
+	do(p.integers(w.iteration))
+	for _, cols := range [][][]float64{w.x, w.y} {
+		for i, x := range cols {
+			do(p.doubles(x))
+			cols[i] = x[:0]
+		}
+	}
+	do(p.doubles(w.loss))
+	do(p.indices(w.statuses))
+	w.methods, w.statuses, w.start, w.iteration, w.loss = w.methods[:0], w.statuses[:0], w.start[:0], w.iteration[:0], w.loss[:0]
+	if err != nil {
+		return w.wrap(err)
+	}
+	return w.add(p)
+}
+
+// finish puts the file in its place.
+func (w *pathWriter) finish() error {
+	if err := w.flush(); err != nil {
+		w.drop()
 		return err
 	}
-	return s.end(n)
+	return w.parquetFile.finish()
 }
 
 // parquetReader reads a Parquet file column by column, a batch of rows at a time.
@@ -367,14 +352,11 @@ func openParquet(path string, columns []column) (*parquetReader, error) {
 		r.pq, err = parquet.OpenFile(f, info.Size(), parquet.SkipBloomFilters(true))
 	}
 	if err == nil {
-		have := r.pq.Schema().Fields()
-		want := schema("", columns).Fields()
-		for i := range max(len(have), len(want)) {
-			if i >= len(have) || i >= len(want) || have[i].Name() != want[i].Name() || !have[i].Leaf() ||
-				have[i].Type().Kind() != want[i].Type().Kind() || have[i].Optional() != want[i].Optional() || have[i].Repeated() {
-				err = fmt.Errorf("the columns are not those of this sweep: %v", r.pq.Schema())
-				break
-			}
+		same := func(have, want format.SchemaElement) bool {
+			return have.Name == want.Name && have.Type == want.Type && have.RepetitionType == want.RepetitionType
+		}
+		if !slices.EqualFunc(r.pq.Metadata().Schema[1:], schema("", columns)[1:], same) {
+			err = fmt.Errorf("the columns are not those of this sweep: %v", r.pq.Schema())
 		}
 	}
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 	"invar/graph"
 	"invar/internal/version"
 	"invar/problem"
+	"invar/program"
 	"invar/sampling"
 )
 
@@ -29,6 +30,7 @@ type Config struct {
 	Starts  Starts
 	Methods []Method
 	Limits  batch.Limits
+	DType   program.Type // F64 or F32
 	// Engine is AnyEngine, or Gorgonia: its tape machine rounds in its own way.
 	Engine  string
 	Shard   Shard  // zero if the sweep is not divided
@@ -89,7 +91,10 @@ func (s Shard) valid() bool { return 1 <= s.Index && s.Index <= s.Count && s.Cou
 // batch.Points or *batch.Sampled, drawn with the given seed.
 func Resolve(sw *batch.Sweep, text string, seed uint64) (*Config, error) {
 	p := sw.Model.Problem()
-	c := &Config{Problem: Problem{p.Name, text}, Grid: sw.Grid, Limits: sw.Limits, Engine: AnyEngine, Version: version.String()}
+	c := &Config{Problem: Problem{p.Name, text}, Grid: sw.Grid, Limits: sw.Limits, DType: program.F64, Engine: AnyEngine, Version: version.String()}
+	if sw.DType == program.F32 {
+		c.DType = program.F32
+	}
 	if sw.Split {
 		c.Engine = Gorgonia
 	}
@@ -121,7 +126,7 @@ func (c *Config) Sweep() (*batch.Sweep, error) {
 	if err != nil {
 		return nil, err
 	}
-	sw := &batch.Sweep{Model: model, Grid: c.Grid, Limits: c.Limits, Split: c.Engine == Gorgonia}
+	sw := &batch.Sweep{Model: model, Grid: c.Grid, Limits: c.Limits, DType: c.DType, Split: c.Engine == Gorgonia}
 	if sw.Starts, err = c.Starts.batch(p); err != nil {
 		return nil, err
 	}
@@ -164,6 +169,7 @@ func (c *Config) Encode() []byte {
 	fmt.Fprintf(&b, "format = %d\n", configFormat)
 	fmt.Fprintf(&b, "version = %s # of the sweep that wrote this file; for information\n", quoted(c.Version))
 	fmt.Fprintf(&b, "engine = %s # \"any\": all engines but gorgonia give the same bits\n", quoted(c.Engine))
+	fmt.Fprintf(&b, "dtype = %s # of the numbers of samples\n", quoted(batch.DTypeName(c.DType)))
 	if c.Shard != (Shard{}) {
 		b.WriteString("\n[shard] # this folder is one part of a divided sweep\n")
 		fmt.Fprintf(&b, "index = %d\ncount = %d\n", c.Shard.Index, c.Shard.Count)
@@ -277,6 +283,7 @@ func ParseConfig(name string, data []byte) (*Config, error) {
 		Format  int    `toml:"format"`
 		Version string `toml:"version"`
 		Engine  string `toml:"engine"`
+		DType   string `toml:"dtype"`
 		Shard   *struct {
 			Index int `toml:"index"`
 			Count int `toml:"count"`
@@ -331,6 +338,13 @@ func ParseConfig(name string, data []byte) (*Config, error) {
 	c := &Config{Problem: Problem{f.Problem.Name, f.Problem.File}, Engine: f.Engine, Version: f.Version}
 	if f.Engine != AnyEngine && f.Engine != Gorgonia {
 		return bad("engine = %q; %q and %q are allowed", f.Engine, AnyEngine, Gorgonia)
+	}
+	if f.DType == "" { // of a version that knew no other
+		f.DType = batch.DTypeName(program.F64)
+	}
+	var err error
+	if c.DType, err = batch.ParseDType(f.DType); err != nil {
+		return bad("dtype = %q; %s are allowed", f.DType, strings.Join(batch.DTypes, " and "))
 	}
 	if f.Problem.Name == "" || f.Problem.File == "" {
 		return bad("problem.name and problem.file are needed")
@@ -392,7 +406,6 @@ func ParseConfig(name string, data []byte) (*Config, error) {
 			return bad("starts.seed = %d; 0 to %d are allowed", v, uint64(math.MaxUint64))
 		}
 	case string:
-		var err error
 		if c.Starts.Seed, err = strconv.ParseUint(v, 10, 64); err != nil {
 			return bad("starts.seed = %q; 0 to %d are allowed", v, uint64(math.MaxUint64))
 		}

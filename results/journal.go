@@ -21,15 +21,16 @@ import (
 // records in the order in which they were done, little-endian.
 //
 //	header  8 bytes magic, u32 batch.ChunkSize, 32 bytes fingerprint of the sweep, u32 CRC-32C of these
-//	record  u32 method, u32 samples n, u64 first sample within the method, u32 columns k, u32 CRC-32C of
-//	        these and the payload; payload: k columns of n float64, those of program.Batch.Out
+//	record  u32 method, u32 samples n, u64 first sample within the method, u32 columns k, u32 bytes of the payload,
+//	        u32 CRC-32C of these and the payload; payload: k columns, those of program.Batch.Out, each a byte w and
+//	        n numbers of w bytes: float64 for w = 8, unsigned integers for 1, 2 and 4
 //
 // A record is written by one call. What follows the last whole record is the
 // torn end of a process that died, and is cut off when the journal is opened.
 const (
-	journalMagic  = "INVARJ1\n"
+	journalMagic  = "INVARJ2\n"
 	journalHeader = 8 + 4 + 32 + 4
-	recordHeader  = 4 + 4 + 8 + 4 + 4
+	recordHeader  = 4 + 4 + 8 + 4 + 4 + 4
 	maxColumns    = 256
 )
 
@@ -54,6 +55,7 @@ type journal struct {
 	dirty   bool
 	err     error // of a sync
 
+	idle  sync.Pool    // of *[]byte: records that were written
 	also  func() error // to be synced as well
 	stop  chan struct{}
 	ended sync.WaitGroup
@@ -62,6 +64,7 @@ type journal struct {
 // record is where some samples are: from..from+n-1 of a chunk.
 type record struct {
 	offset        int64 // of the payload
+	size          int32 // of the payload
 	from, n, cols int32
 }
 
@@ -147,19 +150,19 @@ func (j *journal) scan() error {
 			break
 		}
 		method, n := binary.LittleEndian.Uint32(h), binary.LittleEndian.Uint32(h[4:])
-		first, cols := binary.LittleEndian.Uint64(h[8:]), binary.LittleEndian.Uint32(h[16:])
-		if n < 1 || n > batch.ChunkSize || cols < 1 || cols > maxColumns || first%batch.ChunkSize+uint64(n) > batch.ChunkSize ||
+		first, cols, size := binary.LittleEndian.Uint64(h[8:]), binary.LittleEndian.Uint32(h[16:]), binary.LittleEndian.Uint32(h[20:])
+		if n < 1 || n > batch.ChunkSize || cols < 1 || cols > maxColumns || size > cols*(1+8*n) || first%batch.ChunkSize+uint64(n) > batch.ChunkSize ||
 			first/batch.ChunkSize >= uint64(j.chunks) {
 			break
 		}
-		payload = slices.Grow(payload[:0], int(n*cols*8))[:n*cols*8]
+		payload = slices.Grow(payload[:0], int(size))[:size]
 		if _, err := r.ReadAt(payload, j.size+recordHeader); err != nil {
 			break
 		}
-		if crc32.Update(crc32.Checksum(h[:20], castagnoli), castagnoli, payload) != binary.LittleEndian.Uint32(h[20:]) {
+		if crc32.Update(crc32.Checksum(h[:24], castagnoli), castagnoli, payload) != binary.LittleEndian.Uint32(h[24:]) {
 			break
 		}
-		j.note(int64(method), int64(first), record{j.size + recordHeader, int32(first % batch.ChunkSize), int32(n), int32(cols)})
+		j.note(int64(method), int64(first), record{j.size + recordHeader, int32(size), int32(first % batch.ChunkSize), int32(n), int32(cols)})
 		j.size += recordHeader + int64(len(payload))
 	}
 	j.dropped = info.Size() - j.size
@@ -176,19 +179,26 @@ func (j *journal) note(method, first int64, r record) {
 func (j *journal) save(c *batch.Chunk, from, to int) error {
 	cols := len(c.Batch.Out)
 	n := to - from
-	b := make([]byte, recordHeader, recordHeader+8*n*cols)
+	room, ok := j.idle.Get().(*[]byte)
+	if !ok {
+		room = new([]byte)
+	}
+	b := slices.Grow((*room)[:0], recordHeader+cols*(1+8*n))[:recordHeader]
+	defer func() {
+		*room = b
+		j.idle.Put(room)
+	}()
 	first := c.First + int64(from)
 	binary.LittleEndian.PutUint32(b, uint32(c.Method))
 	binary.LittleEndian.PutUint32(b[4:], uint32(n))
 	binary.LittleEndian.PutUint64(b[8:], uint64(first))
 	binary.LittleEndian.PutUint32(b[16:], uint32(cols))
 	for _, col := range c.Batch.Out {
-		for _, x := range col[from:to] {
-			b = binary.LittleEndian.AppendUint64(b, math.Float64bits(x))
-		}
+		b = appendColumn(b, col[from:to])
 	}
-	sum := crc32.Update(crc32.Checksum(b[:20], castagnoli), castagnoli, b[recordHeader:])
-	binary.LittleEndian.PutUint32(b[20:], sum)
+	binary.LittleEndian.PutUint32(b[20:], uint32(len(b)-recordHeader))
+	sum := crc32.Update(crc32.Checksum(b[:24], castagnoli), castagnoli, b[recordHeader:])
+	binary.LittleEndian.PutUint32(b[24:], sum)
 
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -200,10 +210,78 @@ func (j *journal) save(c *batch.Chunk, from, to int) error {
 		j.f.Truncate(j.size)
 		return fmt.Errorf("results: %w", err)
 	}
-	j.note(int64(c.Method), first, record{j.size + recordHeader, int32(from), int32(n), int32(cols)})
+	j.note(int64(c.Method), first, record{j.size + recordHeader, int32(len(b) - recordHeader), int32(from), int32(n), int32(cols)})
 	j.size += int64(len(b))
 	j.dirty = true
 	return nil
+}
+
+// width is how many bytes hold each number of x: 1, 2 or 4 where all are whole and not too large, as counts are, else 8.
+func width(x []float64) int {
+	bits := int64(0)
+	for _, v := range x {
+		i := int64(v)
+		if math.Float64bits(float64(i)) != math.Float64bits(v) { // as for -0
+			return 8
+		}
+		bits |= i
+	}
+	switch {
+	case bits < 0:
+		return 8
+	case bits < 1<<8:
+		return 1
+	case bits < 1<<16:
+		return 2
+	case bits < 1<<32:
+		return 4
+	}
+	return 8
+}
+
+// appendColumn appends a column of a record.
+func appendColumn(b []byte, x []float64) []byte {
+	w := width(x)
+	b = append(b, byte(w))
+	for _, v := range x {
+		switch w {
+		case 1:
+			b = append(b, byte(int64(v)))
+		case 2:
+			b = binary.LittleEndian.AppendUint16(b, uint16(int64(v)))
+		case 4:
+			b = binary.LittleEndian.AppendUint32(b, uint32(int64(v)))
+		default:
+			b = binary.LittleEndian.AppendUint64(b, math.Float64bits(v))
+		}
+	}
+	return b
+}
+
+// readColumn reads a column of a record and returns what follows it; false if that is no column of so many numbers.
+func readColumn(b []byte, x []float64) (rest []byte, ok bool) {
+	if len(b) < 1 {
+		return nil, false
+	}
+	w := int(b[0])
+	if b = b[1:]; len(b) < w*len(x) {
+		return nil, false
+	}
+	for i := range x {
+		switch w {
+		case 1:
+			x[i] = float64(b[i])
+		case 2:
+			x[i] = float64(binary.LittleEndian.Uint16(b[2*i:]))
+		case 4:
+			x[i] = float64(binary.LittleEndian.Uint32(b[4*i:]))
+		case 8:
+			x[i] = math.Float64frombits(binary.LittleEndian.Uint64(b[8*i:]))
+		default:
+			return nil, false
+		}
+	}
+	return b[w*len(x):], true
 }
 
 // load is the Load of a batch.Sweep.
@@ -218,13 +296,15 @@ func (j *journal) load(c *batch.Chunk) (int, error) {
 		if int(r.from) != at || int(r.cols) != len(c.Batch.Out) || at+int(r.n) > c.Batch.N {
 			break
 		}
-		payload = slices.Grow(payload[:0], int(8*r.n*r.cols))[:8*r.n*r.cols]
+		payload = slices.Grow(payload[:0], int(r.size))[:r.size]
 		if _, err := j.f.ReadAt(payload, r.offset); err != nil {
 			return 0, fmt.Errorf("results: %w", err)
 		}
-		for k, col := range c.Batch.Out {
-			for i := range int(r.n) {
-				col[at+i] = math.Float64frombits(binary.LittleEndian.Uint64(payload[8*(k*int(r.n)+i):]))
+		rest := payload
+		for _, col := range c.Batch.Out {
+			var ok bool
+			if rest, ok = readColumn(rest, col[at:at+int(r.n)]); !ok {
+				return 0, fmt.Errorf("results: %s: the record at byte %d is not one of sweep", j.path, r.offset-recordHeader)
 			}
 		}
 		at += int(r.n)
@@ -284,4 +364,12 @@ func (j *journal) close() error {
 		return fmt.Errorf("results: %w", err)
 	}
 	return nil
+}
+
+// discard ends a journal that is not needed any more: what it holds need not come to the disk.
+func (j *journal) discard() error {
+	j.mu.Lock()
+	j.dirty = false
+	j.mu.Unlock()
+	return j.close()
 }

@@ -233,6 +233,7 @@ box = [[-1, 3]]
 		"no minima":     configFor(t, "plain", plain, "", 90, "gd", "gn"),
 		"name clashes":  configFor(t, "clash", "inputs = [\"x0\"]\noutputs = [\"x0*loss + start*param_loss\"]\ntarget = [1]\nbox=[[-1,1]]\n[params]\nloss = 2\nstart = 3\nparam_loss = 4\n", "", 9, "gd"),
 		"many channels": configOf(t, "heat", "", 20, "lm"),
+		"many starts":   configOf(t, "square", "", maxListed+1, "pg"),
 	} {
 		t.Run(what, func(t *testing.T) {
 			samples, rep, paths := reference(t, c)
@@ -276,8 +277,8 @@ box = [[-1, 3]]
 func TestColumns(t *testing.T) {
 	names := func(cols []column) string {
 		var s []string
-		for _, f := range schema("", cols).Fields() {
-			s = append(s, f.Name())
+		for _, e := range schema("", cols)[1:] {
+			s = append(s, e.Name)
 		}
 		return strings.Join(s, " ")
 	}
@@ -305,6 +306,7 @@ func TestConfigRoundTrip(t *testing.T) {
 	for what, c := range map[string]*Config{
 		"square": square(t), "strange text": configFor(t, "q", strings.ReplaceAll(p, "\x7f", ""), "", 3, "gd:lr=1e-300"),
 		"points": points, "largest seed, shard": huge, "gorgonia": func() *Config { c := square(t); c.Engine = Gorgonia; return c }(),
+		"float32": func() *Config { c := square(t); c.DType = program.F32; return c }(),
 	} {
 		text := c.Encode()
 		got, err := ParseConfig("c.toml", text)
@@ -343,6 +345,7 @@ func TestConfigErrors(t *testing.T) {
 		{"dtol = 1e-06", "dtol = -1", "0 or more"},
 		{"dtol = 1e-06", "", "limits.dtol is needed"},
 		{`engine = "any"`, `engine = "cuda"`, `"gorgonia" are allowed`},
+		{`dtype = "float64"`, `dtype = "f64"`, "float64 and float32 are allowed"},
 		{"iterations = 60", "iterations = 1000000000000", "0 to 10000000"},
 		{"[[grid]]", "[[grids]]", "unknown field"},
 		{"values = [", "values = [nan, ", "finite"},
@@ -361,8 +364,13 @@ func TestConfigErrors(t *testing.T) {
 	if c, err := ParseConfig("c.toml", []byte(whole)); err != nil || c.Limits.DTol != 0 {
 		t.Errorf("dtol = 0, without a point: %v", err)
 	}
+	old := strings.Replace(text, "dtype = \"float64\"", "", 1)
+	if c, err := ParseConfig("c.toml", []byte(old)); err != nil || c.DType != program.F64 {
+		t.Errorf("without a dtype: %v", err)
+	}
 	for _, c := range []struct{ old, new, want string }{
 		{`name = "newton"`, `name = "newtom"`, "newton"},
+		{"engine = \"any\" # \"any\": all engines but gorgonia give the same bits\ndtype = \"float64\"", "engine = \"gorgonia\"\ndtype = \"float32\"", "float64 only"},
 		{`parameter = "alpha"`, `parameter = "beta"`, "alpha"},
 		{"\nlr =", "\nrate =", "rate"},
 		{"box = [[", "box = [[1.0, 2.0], [", "inputs"},

@@ -193,7 +193,7 @@ func identify(c *Config, sw *batch.Sweep) (id fingerprint, err error) {
 	h := sha256.New()
 	h.Write(whole.Encode())
 	for _, m := range sw.Methods {
-		prog, err := batch.Compile(sw.Model, m, batch.Options{Limits: sw.Limits, Split: sw.Split})
+		prog, err := batch.Compile(sw.Model, m, batch.Options{Limits: sw.Limits, DType: sw.DType, Split: sw.Split})
 		if err != nil {
 			return id, err
 		}
@@ -267,7 +267,11 @@ func (r *Run) Do(ctx context.Context) (*batch.Report, error) {
 	rep, err := r.do(ctx)
 	var closing error
 	if r.journal != nil {
-		closing = r.journal.close()
+		if err == nil && r.config.Shard == (Shard{}) {
+			closing = r.journal.discard() // all is in the files
+		} else {
+			closing = r.journal.close()
+		}
 	}
 	for _, s := range r.sources {
 		s.close()
@@ -307,9 +311,13 @@ func (r *Run) do(ctx context.Context) (*batch.Report, error) {
 			return nil, err
 		}
 		defer samples.drop() // nothing is left to drop once it is finished
+		sw.Prepare = func(c *batch.Chunk) (err error) {
+			c.Prepared, err = samples.encode(c)
+			return err
+		}
 		sw.Sink = func(c *batch.Chunk) error {
 			log.count(c)
-			return samples.add(c)
+			return samples.add(c.Prepared.(*pages))
 		}
 	} else {
 		sw.Sink = func(c *batch.Chunk) error {
@@ -380,7 +388,7 @@ func (r *Run) writeAll(ctx context.Context, samples *sampleWriter, rep *batch.Re
 	if err := r.finishRun(log, rep, labels, interrupted); err != nil {
 		return err
 	}
-	s := &summary{Problem: sw.Model.Problem().Name, Complete: !interrupted, Done: rows, Reference: map[string]float64{},
+	s := &summary{Problem: sw.Model.Problem().Name, DType: batch.DTypeName(sw.DType), Complete: !interrupted, Done: rows, Reference: map[string]float64{},
 		Samples: int64(len(sw.Methods)) * int64(sw.Grid.Len()) * int64(sw.Starts.Len())}
 	for i, v := range sw.Grid.At(rep.Reference) {
 		s.Reference[sw.Grid[i].Name] = v
@@ -438,7 +446,7 @@ func pathPoints(g batch.Grid, reference int) []int {
 func (r *Run) writePaths(ctx context.Context, labels []string, interrupted bool, done int64) error {
 	sw := r.sweep
 	p := sw.Model.Problem()
-	f, err := newParquet(r.path(pathsFile), r.path(partialDir), pathColumns(paramNames(sw), p.N(), p.M()))
+	f, err := newPaths(r.dir, r.path(partialDir), sw, labels)
 	if err != nil {
 		return err
 	}
@@ -452,7 +460,7 @@ func (r *Run) writePaths(ctx context.Context, labels []string, interrupted bool,
 	}
 	if len(traced.Methods) > 0 {
 		err = traced.TracePart(ctx, pathPoints(sw.Grid, sw.Grid.Reference(reference)), PathStarts, PathRows+1, func(method int, path *batch.Path) error {
-			return f.path(labels[method], path)
+			return f.path(method, path)
 		})
 	}
 	if err != nil && !(interrupted && errors.Is(err, context.DeadlineExceeded)) {
@@ -460,39 +468,6 @@ func (r *Run) writePaths(ctx context.Context, labels []string, interrupted bool,
 		return err
 	}
 	return f.finish()
-}
-
-// path writes one path.
-func (f *parquetFile) path(label string, p *batch.Path) error {
-	n := len(p.X)
-	var err error
-	do := func(e error) {
-		if err == nil {
-			err = e
-		}
-	}
-	fixed := make([]float64, n)
-	column := func(at func(k int) float64) {
-		for k := range fixed {
-			fixed[k] = at(k)
-		}
-		do(f.floats(fixed))
-	}
-	do(f.strings(n, func(int) string { return label }))
-	for _, v := range p.Params {
-		column(func(int) float64 { return v })
-	}
-	do(f.integers(n, func(int) int64 { return int64(p.Start) }))
-	do(f.integers(n, func(k int) int64 { return int64(k) }))
-	for _, rows := range [][][]float64{p.X, p.Y} {
-		for i := range rows[0] {
-			column(func(k int) float64 { return rows[k][i] })
-		}
-	}
-	do(f.floats(p.Loss))
-	do(f.strings(n, func(int) string { return p.Status.String() }))
-	do(f.end(n))
-	return err
 }
 
 // runLog is run.json: how the samples were made. It is the one file that another run of the same configuration does not reproduce.
@@ -539,6 +514,7 @@ func (l *runLog) count(c *batch.Chunk) {
 
 func (r *Run) finishRun(l *runLog, rep *batch.Report, labels []string, interrupted bool) error {
 	e := &l.Runs[len(l.Runs)-1]
+	e.Engine = r.sweep.Engine.Name() // which may have changed
 	e.Interrupted = interrupted
 	e.Seconds = time.Since(r.started).Seconds()
 	for i, s := range e.byMethod {

@@ -162,6 +162,43 @@ func TestTornJournal(t *testing.T) {
 	}
 }
 
+// Columns of a record keep all bits, and take no more room than their numbers need.
+func TestJournalColumns(t *testing.T) {
+	for _, c := range []struct {
+		x     []float64
+		width int
+	}{
+		{[]float64{0, 0, 0}, 1}, {[]float64{0, 255}, 1}, {[]float64{1, 256}, 2}, {[]float64{65535, 0}, 2}, {[]float64{65536}, 4},
+		{[]float64{1<<32 - 1, 7}, 4}, {[]float64{1 << 32}, 8}, {[]float64{1 << 63, 1 << 62}, 8}, {[]float64{3, -1}, 8}, {[]float64{0.5, 1}, 8},
+		{[]float64{2, math.Copysign(0, -1)}, 8}, {[]float64{1, math.NaN()}, 8}, {[]float64{math.Inf(1), math.Inf(-1)}, 8}, {[]float64{-1 << 63}, 8},
+		{[]float64{1e300, 5e-324}, 8},
+	} {
+		b := appendColumn([]byte("before"), c.x)
+		if len(b) != 6+1+c.width*len(c.x) {
+			t.Errorf("%v take %d bytes, want %d", c.x, len(b)-6, 1+c.width*len(c.x))
+		}
+		got := make([]float64, len(c.x))
+		rest, ok := readColumn(append(b[6:], "after"...), got)
+		if !ok || string(rest) != "after" {
+			t.Errorf("%v: read %v, and %q is left", c.x, ok, rest)
+		}
+		for i := range got {
+			if math.Float64bits(got[i]) != math.Float64bits(c.x[i]) {
+				t.Errorf("%v becomes %v", c.x, got)
+			}
+		}
+		for cut := range len(b) - 6 {
+			if _, ok := readColumn(b[6:6+cut], got); ok {
+				t.Errorf("%v: %d bytes of %d are taken for a column", c.x, cut, len(b)-6)
+			}
+		}
+		b[6] = 3
+		if _, ok := readColumn(b[6:], got); ok {
+			t.Errorf("numbers of 3 bytes are taken")
+		}
+	}
+}
+
 // A journal is bound to its sweep, and to one process.
 func TestJournalRefusals(t *testing.T) {
 	c := square(t)

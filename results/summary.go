@@ -17,6 +17,7 @@ import (
 // are named in Infinite ("-loss_median" for -Inf), so that each column has one type and nothing is lost.
 type summary struct {
 	Problem   string             `json:"problem"`
+	DType     string             `json:"dtype"`
 	Complete  bool               `json:"complete"`
 	Samples   int64              `json:"samples"`      // of the whole sweep
 	Done      int64              `json:"samples_done"` // rows of samples.parquet

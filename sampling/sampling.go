@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"invar/internal/nearest"
+	"invar/program"
 )
 
 // Sampler draws the points of one sample set. It is safe for concurrent use.
@@ -24,6 +25,9 @@ type Sampler interface {
 	// lo + (hi-lo)*u with three roundings, at most hi. It refuses points outside of the
 	// sampler's, a box that is not finite with lo <= hi, and columns that do not fit.
 	Fill(first, n int, box [][2]float64, out [][]float64) error
+	// Emit writes the operations that make the coordinates of point i, an I64 within the sampler's points, in a
+	// box that Fill takes: the same bits. It writes nothing and returns nil if the sampler cannot be written so.
+	Emit(b *program.Builder, i program.Value, box [][2]float64) []program.Value
 }
 
 // Names lists the samplers, the default first.
@@ -38,14 +42,16 @@ func Names() []string {
 // point writes the coordinates of point i in the unit cube to u.
 type point func(i uint64, u []float64)
 
+// Those without emit divide integers, or loop as long as it takes: a program can do neither.
 var samplers = []struct {
 	name string
 	make func(seed uint64, total, dims int) (point, error)
+	emit func(b *program.Builder, seed uint64, i program.Value, dims int) []program.Value
 }{
-	{"uniform", uniform},
-	{"halton", halton},
-	{"lhs", lhs},
-	{"grid", grid},
+	{"uniform", uniform, emitUnits},
+	{"halton", halton, nil},
+	{"lhs", lhs, nil},
+	{"grid", grid, nil},
 }
 
 // New makes a sampler of total points in dims dimensions.
@@ -72,14 +78,16 @@ func New(name string, seed uint64, total, dims int) (Sampler, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &sampler{name, at, total, dims}, nil
+		return &sampler{name: name, seed: seed, at: at, emit: s.emit, total: total, dims: dims}, nil
 	}
 	return nil, fmt.Errorf("sampling: no sampler %q%s; there are %s", name, nearest.Hint(name, Names()), strings.Join(Names(), ", "))
 }
 
 type sampler struct {
 	name        string
+	seed        uint64
 	at          point
+	emit        func(b *program.Builder, seed uint64, i program.Value, dims int) []program.Value // what at does; may be nil
 	total, dims int
 }
 
@@ -111,8 +119,28 @@ func (s *sampler) Fill(first, n int, box [][2]float64, out [][]float64) error {
 	return nil
 }
 
+func (s *sampler) Emit(b *program.Builder, i program.Value, box [][2]float64) []program.Value {
+	if s.emit == nil {
+		return nil
+	}
+	x := s.emit(b, s.seed, i, s.dims)
+	for d, u := range x {
+		x[d] = b.Min(b.Add(b.F(box[d][0]), b.Mul(b.F(box[d][1]-box[d][0]), u)), b.F(box[d][1]))
+	}
+	return x
+}
+
 func uniform(seed uint64, _, _ int) (point, error) {
 	return func(i uint64, u []float64) { units(seed, streamUniform, i, u) }, nil
+}
+
+// emitUnits writes units of the uniform stream.
+func emitUnits(b *program.Builder, seed uint64, i program.Value, dims int) []program.Value {
+	var u []program.Value
+	for d := 0; d < dims; d += 2 {
+		u = append(u, emitDraw(b, seed, streamUniform, i, d/2)...)
+	}
+	return u[:dims]
 }
 
 // units fills u with the random numbers of point i.

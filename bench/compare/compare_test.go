@@ -229,3 +229,33 @@ func TestCount(t *testing.T) {
 		}
 	}
 }
+
+// The program that measures the rate of multiply-adds does as many as are counted, and ends after its steps.
+func TestMultiplyAdds(t *testing.T) {
+	const steps = 3
+	p := fmaProgram(steps)
+	if err := p.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	if n := arithmetic(p.Step); n != fmaChains*fmaTrips {
+		t.Errorf("%v operations a step, want %d", n, fmaChains*fmaTrips)
+	}
+	exe, err := cpu.Portable{}.Compile(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := p.NewBatch(2)
+	b.In[0][1] = 5
+	if err := exe.Run(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	for s, x := range b.In[0] {
+		want := x
+		for range steps * fmaTrips {
+			want = math.FMA(want, 0.999, 0.001)
+		}
+		if got := b.Out[0][s]; got != want {
+			t.Errorf("chain 0 from %v: %v, want %v", x, got, want)
+		}
+	}
+}

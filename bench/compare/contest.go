@@ -86,7 +86,10 @@ func (c *config) contest(it *item) (*outcome, error) {
 		}
 	}()
 	for _, e := range o.entries {
-		e.samples = it.count(e.peer, n, n)
+		e.samples = n
+		if c.device == nil {
+			e.samples = it.count(e.peer, n, n)
+		}
 		begin := time.Now()
 		if why, ok := c.absent[e.peer]; ok {
 			e.failed = errors.New(why) // what an earlier installation left does not count
@@ -159,6 +162,14 @@ var peers = []peerRow{
 	{"scipy", "SciPy (MINPACK's lm, BFGS), called once a sample, with derivatives written by hand", []string{"lm", "bfgs"}, false, python("scipy_peer.py")},
 }
 
+// rows are the competitors of this benchmark.
+func (c *config) rows() []peerRow {
+	if c.device != nil {
+		return gpuPeers()
+	}
+	return peers
+}
+
 // Where the helpers of the benchmark are, from the top of the tree.
 const (
 	venv   = "bin/bench-venv"
@@ -179,13 +190,17 @@ func python(script string, args ...string) func(*config, int) competitor {
 func (c *config) entries(it *item) []*entry {
 	var all []*entry
 	for _, t := range c.threads {
+		if c.device != nil {
+			all = append(all, &entry{peer: engineUnderTest, threads: t, c: &ours{engine: c.device}})
+			continue
+		}
 		e, err := newEngine(c.engine, t)
 		if err != nil {
 			return []*entry{{peer: engineUnderTest, threads: t, c: &ours{}, failed: err}}
 		}
 		all = append(all, &entry{peer: engineUnderTest, threads: t, c: &ours{engine: e}})
 	}
-	for _, p := range peers {
+	for _, p := range c.rows() {
 		if p.items != nil && !slices.Contains(p.items, it.name) || len(c.peers) > 0 && !slices.Contains(c.peers, p.name) {
 			continue
 		}

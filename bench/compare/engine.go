@@ -17,6 +17,8 @@ type ours struct {
 	exe    program.Executable
 	prog   *program.Program
 	batch  *program.Batch
+
+	operations float64 // float64 arithmetic of a sample, see arithmetic
 }
 
 // newEngine makes the engine of the given name (auto, native, portable) for so many threads.
@@ -51,6 +53,7 @@ func (o *ours) load(w *work, n int) (err error) {
 		copy(o.batch.In[1+i], x[:n])
 	}
 	_, err = o.run()
+	o.operations = arithmetic(o.prog.Step) * stepsOf(o.prog, o.batch) / float64(n)
 	if err != nil || !w.fixed() {
 		return err
 	}

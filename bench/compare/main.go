@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"invar/cpu"
+	"invar/kernels"
 )
 
 // config is what the flags say.
@@ -34,6 +35,8 @@ type config struct {
 	goBench    bool
 	profile    bool
 	out        string
+	gpu        int             // the GPU to measure, -1: none
+	device     *kernels.Engine // and its engine
 
 	commandLine string
 	absent      map[string]string // competitors that could not be installed, and why
@@ -64,6 +67,7 @@ func run() error {
 	f.BoolVar(&c.goBench, "go-bench", true, "run the Go benchmarks too")
 	f.BoolVar(&c.profile, "profile", true, "profile the items that miss a target")
 	f.StringVar(&c.out, "out", "bench/RESULTS.md", "`FILE` to write")
+	f.IntVar(&c.gpu, "gpu", -1, "measure this GPU, next to the processor and to JAX on it, and write bench/GPU.md")
 	one := f.Int("scale", 0, "run one sweep of so many samples and print its time and memory (used by the command itself)")
 	if err := f.Parse(os.Args[1:]); err != nil {
 		if err == pflag.ErrHelp {
@@ -79,6 +83,10 @@ func run() error {
 	}
 	if len(os.Args) > 1 {
 		c.commandLine = "go run -tags nocuda ./bench/compare " + strings.Join(os.Args[1:], " ")
+	}
+	if c.gpu >= 0 {
+		c.commandLine = "make bench-gpu"
+		return c.gpuBenchmark(f)
 	}
 	return c.benchmark(f)
 }
@@ -188,7 +196,7 @@ func (c *config) checkNames() error {
 		}
 	}
 	known = nil
-	for _, p := range peers {
+	for _, p := range c.rows() {
 		known = append(known, p.name)
 	}
 	for _, n := range c.peers {
@@ -224,6 +232,9 @@ func (c *config) prepare() map[string]string {
 // size is the number of samples of an item for the fast competitors.
 func (c *config) size(it *item) int {
 	n := it.samples
+	if c.device != nil {
+		n *= gpuScale
+	}
 	if c.quick {
 		n /= 50
 	}

@@ -1,4 +1,5 @@
-"""JAX: a fixed number of iterations for one sample, vmapped and jitted, float64 on the CPU.
+"""JAX: a fixed number of iterations for one sample, vmapped and jitted, float64, on the CPU or on the platform
+that the second argument names.
 
 Derivatives are JAX's own, and 2x2 systems are solved by hand, many times faster than by linalg.solve. There are two
 ways to write a sample, chosen by the argument: x as a vector of two, as the documentation of JAX does, and x as two
@@ -161,7 +162,7 @@ def load(work):
     import jax
 
     jax.config.update("jax_enable_x64", True)
-    jax.config.update("jax_platforms", "cpu")
+    jax.config.update("jax_platforms", sys.argv[2] if len(sys.argv) > 2 else "cpu")
     import jax.numpy as jnp
 
     sample = {"vector": vector, "scalars": scalars}[sys.argv[1]](jax, jnp, work)

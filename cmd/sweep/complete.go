@@ -64,6 +64,7 @@ func completeFlags(cmd *cobra.Command) {
 		"method":      completeMethod,
 		"param":       completeParam,
 		"sampler":     oneOf(sampling.Names()...),
+		"dtype":       oneOf(batch.DTypes...),
 		"engine":      oneOf(engineNames()...),
 		"device":      oneOf(devices...),
 		"format":      oneOf(tableFormats...),

@@ -35,9 +35,10 @@ type config struct {
 	gtol       float64
 	ltol       float64
 	xtol       float64
+	dtype      string
 	engine     string
 	device     string
-	note       string // of setEngine
+	bar        *bar // shows how the sweep gets on; from setEngine on
 	threads    int
 	format     string
 	dryRun     bool
@@ -68,8 +69,9 @@ func (c *config) flags(f *pflag.FlagSet, starts, iterations int) {
 	f.Float64Var(&c.gtol, "gtol", 0, "converged: gradient at most this, relative to its start (default 1e-6 where no minimum is known and no tolerance is given)")
 	f.Float64Var(&c.ltol, "ltol", 0, "converged: loss at most this")
 	f.Float64Var(&c.xtol, "xtol", 0, "stopped (step too small): step at most this, relative to x")
+	f.StringVar(&c.dtype, "dtype", batch.DTypes[0], "numbers that samples compute with: "+strings.Join(batch.DTypes, ", "))
 	f.StringVar(&c.engine, "engine", "auto", "what runs the samples: "+strings.Join(engineNames(), ", ")+" (see sweep version)")
-	f.StringVar(&c.device, "device", "auto", "where the samples run: auto, cpu, cuda or cuda:1, ... (the second GPU); auto is a GPU that works, else the CPU; the results are the same")
+	f.StringVar(&c.device, "device", "auto", "where the samples run: auto, cpu, cuda (all GPUs) or cuda:1, ... (the second GPU); auto is the GPUs if they work, else the CPU; the results are the same")
 	f.IntVar(&c.threads, "threads", 0, "threads; 0 is one a processor")
 }
 
@@ -105,13 +107,16 @@ func (c *config) sweep(cmd *cobra.Command) (*batch.Sweep, error) {
 	if sw.Limits, err = c.limits(cmd, p); err != nil {
 		return nil, usage(err)
 	}
-	if err := c.setEngine(sw); err != nil {
+	if sw.DType, err = batch.ParseDType(c.dtype); err != nil {
+		return nil, usagef("--%s", plain(err))
+	}
+	if err := sw.Check(); err != nil {
+		return nil, usage(err)
+	}
+	if err := c.setEngine(cmd, sw); err != nil {
 		return nil, err
 	}
-	if c.note != "" && !given(cmd, "quiet") {
-		fmt.Fprintln(cmd.ErrOrStderr(), "sweep: "+c.note)
-	}
-	return sw, usage(sw.Check())
+	return sw, nil
 }
 
 // tapeBatch is the number of samples that Gorgonia's tape machine evaluates at once.

@@ -44,7 +44,9 @@ func dryRun(w io.Writer, sw *batch.Sweep, c *config) error {
 		}
 	}
 	field("limits", "%s", strings.Join(tests, ", "))
-	field("engine", "%s, %s", sw.Engine.Name(), plural(threadsOf(sw), "thread"))
+	field("numbers", "%s", batch.DTypeName(sw.DType))
+	threads, _ := sw.InFlight(1)
+	field("engine", "%s, %s", sw.Engine.Name(), plural(threads, "thread"))
 
 	label := batch.Labels(sw.Methods)
 	t := &table{header: []string{"at most", "samples", "evaluations", "operations each", "operations"}, left: []int{0}}
@@ -56,7 +58,7 @@ func dryRun(w io.Writer, sw *batch.Sweep, c *config) error {
 			return usage(err)
 		}
 		field(first(i, "methods"), "%s", spec)
-		prog, err := batch.Compile(sw.Model, spec, batch.Options{Limits: sw.Limits, Split: sw.Split})
+		prog, err := batch.Compile(sw.Model, spec, batch.Options{Limits: sw.Limits, DType: sw.DType, Split: sw.Split})
 		if err != nil {
 			return err
 		}
@@ -133,14 +135,6 @@ func hang(label, text string) string {
 // evaluationsPerIteration is how many evaluations a method with trials may use for an iteration.
 const evaluationsPerIteration = 64
 
-// threadsOf is the number of threads that a sweep runs on.
-func threadsOf(sw *batch.Sweep) int {
-	if sw.Threads > 0 {
-		return sw.Threads
-	}
-	return runtime.GOMAXPROCS(0)
-}
-
 // evaluationsAtMost bounds the evaluations of one sample.
 func evaluationsAtMost(p *program.Program, iterations int) int {
 	if oneEvaluation(p) {
@@ -149,20 +143,21 @@ func evaluationsAtMost(p *program.Program, iterations int) int {
 	return iterations*evaluationsPerIteration + 1
 }
 
-// memoryAtMost estimates the memory of a run in bytes: chunks on their way, the
+// memoryAtMost estimates the memory of a run in bytes: samples on their way, the
 // losses and distances of the grid points that are open at a time, and the table.
 func memoryAtMost(sw *batch.Sweep, columns int) float64 {
-	threads := float64(threadsOf(sw))
+	batches, most := sw.InFlight(columns)
 	starts, points := float64(sw.Starts.Len()), float64(sw.Grid.Len())
-	chunks := threads * float64(batch.ChunkSize*8*columns)
-	open := math.Min(points, threads*math.Ceil(1+batch.ChunkSize/starts)) * (2*8*starts + 8*float64(sw.Limits.Iterations+1))
+	onTheWay := float64(batches * most * 8 * columns)
+	counted := float64(batches * min(most/batch.ChunkSize, runtime.GOMAXPROCS(0))) // chunks at a time
+	open := math.Min(points, counted*math.Ceil(1+batch.ChunkSize/starts)) * (2*8*starts + 8*float64(sw.Limits.Iterations+1))
 	cells := float64(len(sw.Methods)) * points * (800 + 8*float64(len(sw.Model.Problem().Params)))
 	given := 0.0
 	if pts, ok := sw.Starts.(batch.Points); ok {
 		given = float64(len(pts) * (24 + 8*sw.Model.Problem().N()))
 	}
 	const program = 16 << 20 // the command itself
-	return program + chunks + open + cells + given
+	return program + onTheWay + open + cells + given
 }
 
 // size is a number of bytes for people.

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/spf13/cobra"
+
 	"invar/batch"
 	"invar/cpu"
 	"invar/graph"
@@ -23,6 +25,7 @@ type engine struct {
 	make      func(*graph.Model) program.Engine
 	split     bool // it evaluates the problem in its own way
 	gpu       bool // it runs on the device of --device; found when it is asked for, not before
+	float32   bool // it runs float32 too
 }
 
 // engines lists what can run samples, the fastest first. The driver keeps all
@@ -32,11 +35,11 @@ func engines() []engine {
 	return []engine{
 		{name: "native", doc: "vector machine code on the CPU", why: noNative,
 			make: func(*graph.Model) program.Engine { return cpu.Native{Threads: 1} }},
-		{name: "portable", doc: "plain Go: defines the results, to the bit",
+		{name: "portable", doc: "plain Go: defines the results, to the bit", float32: true,
 			make: func(*graph.Model) program.Engine { return cpu.Portable{Threads: 1} }},
 		{name: "gorgonia", doc: "Gorgonia's tape machine: slow, an independent check", split: true,
 			make: func(m *graph.Model) program.Engine { return graph.NewTapeEngine(m, tapeBatch) }},
-		{name: "cuda", doc: "an NVIDIA GPU (see --device)", gpu: true},
+		{name: "cuda", doc: "an NVIDIA GPU (see --device)", gpu: true, float32: true},
 	}
 }
 
@@ -52,17 +55,23 @@ func engineNames() []string {
 	return names
 }
 
-// devices are what --device takes; cuda:1 and so on are the further GPUs.
+// devices are what --device takes; cuda:0, cuda:1 and so on are single GPUs, cuda all of them.
 var devices = []string{"auto", "cpu", "cuda"}
 
-// gpuThreads is how many chunks are on a GPU at a time where --threads does not say: few of them fill it.
-const gpuThreads = 32
+// runs reports whether the named engine runs the sweep's type of numbers.
+func runs(name string, sw *batch.Sweep) bool {
+	return sw.DType != program.F32 || slices.ContainsFunc(engines(), func(e engine) bool { return e.name == name && e.float32 })
+}
 
 // setEngine gives the sweep the engine of the given name on the given device. Where both leave it open that is
 // a GPU that computes rightly, else the fastest engine of the CPU; the results are the same.
-// The note, if there is one, says why a GPU that is there is not used.
-func setEngine(sw *batch.Sweep, name, device string) (note string, err error) {
-	gpu := 0
+// The note, if there is one, says why a GPU that is there or native code is not used. Where the CPU would
+// have been taken too, it takes over from GPUs that fail later on. Say says what becomes of those that do.
+func setEngine(sw *batch.Sweep, name, device string, say func(note string)) (note string, err error) {
+	gpu, asked := allGPUs, "--device "+device
+	if name == "cuda" && device == autoDevice {
+		asked = "--engine cuda"
+	}
 	if i, ok := strings.CutPrefix(device, "cuda:"); ok {
 		n, err := strconv.ParseUint(i, 10, 16)
 		if err != nil {
@@ -79,24 +88,43 @@ func setEngine(sw *batch.Sweep, name, device string) (note string, err error) {
 	if (name == "cuda") != (device == "cuda") && name != autoEngine && device != autoDevice {
 		return "", fmt.Errorf("--engine %s does not run on --device %s", name, device)
 	}
-	if name == autoEngine && device != "cpu" || name == "cuda" {
-		e, err := openGPU(gpu)
+	for _, e := range []string{name, device} {
+		if e != autoEngine && e != "cpu" && !runs(e, sw) {
+			return "", fmt.Errorf("--dtype float32: the engine %s computes in float64 only; --engine portable runs float32", e)
+		}
+	}
+	if (name == autoEngine && device != "cpu" || name == "cuda") && runs("cuda", sw) {
+		e, err := openGPU(gpu, say)
 		if err == nil {
 			sw.Engine, sw.Split = e, false
-			if sw.Threads == 0 {
-				sw.Threads = gpuThreads
+			if name == autoEngine && device == autoDevice {
+				spare, _ := cpu.Auto() // on all processors: it gets the GPU's large batches
+				if !runs("native", sw) {
+					spare = cpu.Portable{}
+				}
+				sw.Engine = program.WithSpare(e, spare, func(err error) { say("on the CPU from here, because of the GPU: " + plain(err)) })
 			}
 			return "", nil
 		}
 		if name == "cuda" || device == "cuda" {
-			return "", fmt.Errorf("--device cuda:%d: %s", gpu, plain(err))
+			return "", fmt.Errorf("%s: %s", asked, plain(err))
 		}
 		if !errors.Is(err, kernels.ErrNone) {
 			note = "on the CPU, because of the GPU: " + plain(err)
 		}
 	}
+	_, slow := cpu.Auto()
+	if slow == "" && !runs("native", sw) {
+		slow = "native code computes in float64 only; using the portable engine for float32"
+	}
+	if slow != "" && name == autoEngine {
+		if note != "" {
+			note += "; "
+		}
+		note += strings.TrimPrefix(slow, "cpu: ")
+	}
 	for _, e := range engines() {
-		if e.gpu || name == autoEngine && e.why != nil || name != autoEngine && name != e.name {
+		if e.gpu || name == autoEngine && (e.why != nil || !runs(e.name, sw)) || name != autoEngine && name != e.name {
 			continue
 		}
 		if e.why != nil {
@@ -111,15 +139,27 @@ func setEngine(sw *batch.Sweep, name, device string) (note string, err error) {
 // autoDevice stands for a GPU, or else the CPU.
 const autoDevice = "auto"
 
-// openGPU opens a GPU once and has it show that it computes rightly.
-func openGPU(device int) (program.Engine, error) {
+// allGPUs stands for every GPU that there is.
+const allGPUs = -1
+
+// openGPU opens a GPU, or all, once and has it show that it computes rightly. Say says which of several fail, then or later.
+func openGPU(device int, say func(note string)) (*kernels.Engine, error) {
 	gpus.Lock()
 	defer gpus.Unlock()
+	lost := func(err error) { say("on the other GPUs from here: " + plain(err)) }
 	if g, ok := gpus.open[device]; ok {
+		if g.err == nil {
+			g.engine.Lost = lost
+		}
 		return g.engine, g.err
 	}
-	e, err := kernels.New(device)
+	var devices []int
+	if device != allGPUs {
+		devices = append(devices, device)
+	}
+	e, err := kernels.New(devices...)
 	if err == nil {
+		e.Lost = lost
 		err = e.Check()
 	}
 	if gpus.open == nil {
@@ -130,7 +170,7 @@ func openGPU(device int) (program.Engine, error) {
 }
 
 type openedGPU struct {
-	engine program.Engine
+	engine *kernels.Engine
 	err    error
 }
 
@@ -139,9 +179,17 @@ var gpus struct {
 	open map[int]openedGPU
 }
 
-// setEngine gives the sweep the engine that --engine and --device name.
-func (c *config) setEngine(sw *batch.Sweep) error {
-	note, err := setEngine(sw, c.engine, c.device)
-	c.note = note
+// setEngine gives the sweep the engine that --engine and --device name, and says once where it runs if that is not what
+// could be expected.
+func (c *config) setEngine(cmd *cobra.Command, sw *batch.Sweep) error {
+	first := c.bar == nil
+	if first {
+		quiet, _ := cmd.Flags().GetBool("quiet") // a command that has no such flag is not quiet
+		c.bar = newBar(cmd.ErrOrStderr(), quiet)
+	}
+	note, err := setEngine(sw, c.engine, c.device, func(note string) { c.bar.say(note) })
+	if first && note != "" {
+		c.bar.say(note)
+	}
 	return usage(err)
 }

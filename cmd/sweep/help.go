@@ -19,7 +19,7 @@ var flagGroups = []struct {
 }{
 	{"Problem", []string{"problem", "alpha", "param"}},
 	{"Starts", []string{"starts", "start", "starts-file", "box", "sampler", "seed"}},
-	{"Methods", []string{"method", "iterations", "dtol", "gtol", "ltol", "xtol"}},
+	{"Methods", []string{"method", "iterations", "dtol", "gtol", "ltol", "xtol", "dtype"}},
 	{"Run", []string{"engine", "device", "threads", "shard", "time-limit", "dry-run"}},
 	{"Results", []string{"format", "out", "force", "resume", "config", "min-converged", "plot", "quiet"}},
 }

@@ -88,13 +88,13 @@ func journalSamples(dir string) (n int) {
 	if err != nil || len(data) < 48 {
 		return 0
 	}
-	for data = data[48:]; len(data) >= 24; {
-		k, cols := int(binary.LittleEndian.Uint32(data[4:])), int(binary.LittleEndian.Uint32(data[16:]))
-		if len(data) < 24+8*k*cols {
+	for data = data[48:]; len(data) >= 28; {
+		k, size := int(binary.LittleEndian.Uint32(data[4:])), int(binary.LittleEndian.Uint32(data[20:]))
+		if len(data) < 28+size {
 			break
 		}
 		n += k
-		data = data[24+8*k*cols:]
+		data = data[28+size:]
 	}
 	return n
 }

@@ -100,7 +100,7 @@ func usagef(format string, args ...any) error { return usage(fmt.Errorf(format, 
 // plain takes the packages' names off a message.
 func plain(err error) string {
 	s := err.Error()
-	for _, p := range []string{"batch: ", "problem: ", "formula: ", "graph: ", "program: ", "sampling: ", "results: ", "kernels: "} {
+	for _, p := range []string{"batch: ", "problem: ", "formula: ", "graph: ", "program: ", "sampling: ", "results: ", "kernels: ", "cpu: "} {
 		s = strings.TrimPrefix(s, p)
 	}
 	return s

@@ -13,6 +13,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/sbinet/npyio/npy"
 	"github.com/spf13/cobra"
+
+	"invar/kernels"
 )
 
 // atEnd is run when all tests are done.
@@ -148,6 +150,9 @@ func visit(c *cobra.Command, f func(*cobra.Command)) {
 // exampleSetup is run in the folder in which a command's examples run.
 var exampleSetup = map[string]string{}
 
+// examplesOnGPU are the examples that need a GPU, and the index of it. Elsewhere they say that it is not there.
+var examplesOnGPU = map[string]int{"sweep selftest": 0, "sweep selftest --device cuda:1": 1}
+
 // Every command has one line of what it does, three examples that run as they stand, and help that
 // fits 80 columns.
 func TestHelpAndExamples(t *testing.T) {
@@ -175,6 +180,14 @@ func TestHelpAndExamples(t *testing.T) {
 				var stderr strings.Builder
 				cmd.Stderr = &stderr
 				out, err := cmd.Output()
+				if gpu, ok := examplesOnGPU[line]; ok {
+					if d, _ := kernels.Devices(); gpu >= len(d) {
+						if cmd.ProcessState.ExitCode() != exitUsage || !strings.Contains(stderr.String(), "--device cuda") {
+							t.Errorf("%s without that GPU: exit code %d: %s", line, cmd.ProcessState.ExitCode(), stderr.String())
+						}
+						return
+					}
+				}
 				if err != nil {
 					t.Errorf("%s: %v\n%s%s", line, err, out, stderr.String())
 				}

@@ -41,10 +41,10 @@ bytes as that of the undivided sweep. All shards must be there, complete, and of
 			if sw.Split {
 				c.engine = "gorgonia"
 			}
-			if err := c.setEngine(sw); err != nil {
+			if err := c.setEngine(cmd, sw); err != nil {
 				return err
 			}
-			return o.do(cmd, sw, run, print, stdout, stderr)
+			return o.do(cmd, &c, sw, run, print, stdout, stderr)
 		},
 	}
 	f := cmd.Flags()

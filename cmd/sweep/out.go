@@ -113,7 +113,7 @@ func (o *output) run(cmd *cobra.Command, c *config, stdout, stderr io.Writer) er
 		if err := o.pictures.prepare(cmd, sw, c.text, c.seed); err != nil {
 			return err
 		}
-		return o.do(cmd, sw, nil, print, stdout, stderr)
+		return o.do(cmd, c, sw, nil, print, stdout, stderr)
 	}
 	cfg, err := results.Resolve(sw, c.text, c.seed)
 	if err != nil {
@@ -132,10 +132,10 @@ func (o *output) run(cmd *cobra.Command, c *config, stdout, stderr io.Writer) er
 		return usage(err)
 	}
 	run.Sweep().Threads = c.threads
-	if err := c.setEngine(run.Sweep()); err != nil {
+	if err := c.setEngine(cmd, run.Sweep()); err != nil {
 		return err
 	}
-	return o.do(cmd, run.Sweep(), run, print, stdout, stderr)
+	return o.do(cmd, c, run.Sweep(), run, print, stdout, stderr)
 }
 
 // goOn is --resume.
@@ -161,10 +161,10 @@ func (o *output) goOn(cmd *cobra.Command, c *config, print printer, stdout, stde
 		}
 		c.engine = "gorgonia"
 	}
-	if err := c.setEngine(sw); err != nil {
+	if err := c.setEngine(cmd, sw); err != nil {
 		return err
 	}
-	return o.do(cmd, sw, run, print, stdout, stderr)
+	return o.do(cmd, c, sw, run, print, stdout, stderr)
 }
 
 // again prints the report of a folder that is complete.
@@ -193,15 +193,15 @@ func (o *output) again(cmd *cobra.Command, print printer, stdout, stderr io.Writ
 type printer = func(io.Writer, *batch.Sweep, *batch.Report) error
 
 // do runs a sweep, with a result folder or (run is nil) without, and prints its report.
-func (o *output) do(cmd *cobra.Command, sw *batch.Sweep, run *results.Run, print printer, stdout, stderr io.Writer) error {
+func (o *output) do(cmd *cobra.Command, c *config, sw *batch.Sweep, run *results.Run, print printer, stdout, stderr io.Writer) error {
 	ctx := cmd.Context()
 	if o.timeLimit > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, o.timeLimit)
 		defer cancel()
 	}
-	bar := newBar(stderr, o.quiet)
-	sw.Progress = bar.show
+	c.bar = newBar(stderr, o.quiet)
+	sw.Progress = c.bar.show
 	var rep *batch.Report
 	var err error
 	if run == nil {
@@ -209,7 +209,7 @@ func (o *output) do(cmd *cobra.Command, sw *batch.Sweep, run *results.Run, print
 	} else {
 		rep, err = run.Do(ctx)
 	}
-	bar.clear()
+	c.bar.clear()
 	interrupted := errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 	if err != nil && !interrupted {
 		return o.hint(err, run)
@@ -304,6 +304,9 @@ func (c *config) fromBase(cmd *cobra.Command) {
 	}
 	if !given(cmd, "iterations") {
 		c.iterations = b.Limits.Iterations
+	}
+	if !given(cmd, "dtype") {
+		c.dtype = batch.DTypeName(b.DType)
 	}
 	if !given(cmd, "engine") && b.Engine == results.Gorgonia {
 		c.engine = b.Engine

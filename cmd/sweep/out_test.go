@@ -268,3 +268,24 @@ func TestProgressLine(t *testing.T) {
 		t.Errorf("%d plain lines: %q", n, b.String())
 	}
 }
+
+// A note takes the place of the line on a terminal, which comes again below it; --quiet hears none.
+func TestNote(t *testing.T) {
+	for _, c := range []struct {
+		terminal, quiet bool
+		want            string
+	}{
+		{true, false, "\r\x1b[K  0%  one\r\x1b[Ksweep: so it is\n\r\x1b[K  0%  two"},
+		{false, false, "sweep: so it is\n"},
+		{true, true, ""},
+	} {
+		var b bytes.Buffer
+		line := bar{w: &b, terminal: c.terminal, quiet: c.quiet}
+		line.count(0, 1, "one")
+		line.say("so it is")
+		line.count(0, 1, "two")
+		if got := b.String(); got != c.want {
+			t.Errorf("terminal %v, quiet %v: %q, want %q", c.terminal, c.quiet, got, c.want)
+		}
+	}
+}

@@ -82,9 +82,10 @@ func reportJSON(w io.Writer, sw *batch.Sweep, rep *batch.Report) error {
 	}
 	out := struct {
 		Problem   string             `json:"problem"`
+		DType     string             `json:"dtype"`
 		Reference map[string]float64 `json:"reference"`
 		Results   []result           `json:"results"`
-	}{Problem: sw.Model.Problem().Name, Reference: map[string]float64{}, Results: []result{}}
+	}{Problem: sw.Model.Problem().Name, DType: batch.DTypeName(sw.DType), Reference: map[string]float64{}, Results: []result{}}
 	for i, v := range sw.Grid.At(rep.Reference) {
 		out.Reference[sw.Grid[i].Name] = v
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"time"
 
 	"golang.org/x/term"
@@ -16,6 +17,7 @@ const plainEvery = 30 * time.Second
 
 // bar shows progress: a line that changes on a terminal, a plain line now and then elsewhere.
 type bar struct {
+	mu       sync.Mutex
 	w        io.Writer
 	terminal bool
 	quiet    bool
@@ -31,6 +33,8 @@ func newBar(w io.Writer, quiet bool) *bar {
 }
 
 func (b *bar) show(p batch.Progress) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	switch {
 	case b.quiet || p.Done == 0:
 	case b.terminal:
@@ -39,6 +43,16 @@ func (b *bar) show(p batch.Progress) {
 	case time.Since(b.last) >= plainEvery:
 		b.last = time.Now()
 		fmt.Fprintf(b.w, "sweep: %s\n", progressLine(p, time.Since(b.begin)))
+	}
+}
+
+// count shows how many of some parts are done, on a terminal only.
+func (b *bar) count(done, total int, last string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.terminal && !b.quiet {
+		b.shown = true
+		fmt.Fprintf(b.w, "\r\x1b[K%3.0f%%  %s", 100*float64(done)/float64(total), last)
 	}
 }
 
@@ -54,9 +68,26 @@ func progressLine(p batch.Progress, elapsed time.Duration) string {
 	return line + fmt.Sprintf("  converged %.1f%%", 100*float64(p.Converged)/float64(p.Done))
 }
 
-// clear removes the line.
+// say writes a note, which stays.
+func (b *bar) say(note string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.quiet {
+		b.remove()
+		fmt.Fprintln(b.w, "sweep: "+note)
+	}
+}
+
+// clear removes the line that changes.
 func (b *bar) clear() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.remove()
+}
+
+func (b *bar) remove() {
 	if b.shown {
 		fmt.Fprint(b.w, "\r\x1b[K")
 	}
+	b.shown = false
 }

@@ -39,7 +39,7 @@ one's own (sweep init NAME) says what y = P(x) and the loss are.`,
 	cmd.Flags().BoolVar(&c.dryRun, "dry-run", false, "print the grid, counts, memory and work at most; run nothing")
 	cmd.AddCommand(newTrace(stdout), newMerge(stdout, stderr), newPlot(stdout),
 		newInit(stderr), newCheck(stdout, stderr), newShow(stdout), newProblems(stdout), newMethods(stdout),
-		newVersion(stdout), newCompletion(stdout), newMan())
+		newSelftest(stdout, stderr), newVersion(stdout), newCompletion(stdout), newMan())
 	finishTree(cmd)
 	return cmd
 }

@@ -21,7 +21,7 @@ import (
 var showFormats = []string{"text", "dot"}
 
 func newShow(stdout io.Writer) *cobra.Command {
-	var format, method string
+	var format, method, dtype string
 	cmd := &cobra.Command{
 		Use:   "show PROBLEM",
 		Short: "Show a problem's formulas, derivatives and programs",
@@ -49,7 +49,7 @@ With --format dot either is drawn by Graphviz: pipe it into dot -Tsvg.`,
 			var b strings.Builder
 			switch {
 			case method != "":
-				prog, err := programOf(m, method)
+				prog, err := programOf(m, method, dtype)
 				if err != nil {
 					return usage(err)
 				}
@@ -72,12 +72,13 @@ With --format dot either is drawn by Graphviz: pipe it into dot -Tsvg.`,
 	}
 	cmd.Flags().StringVar(&format, "format", "text", "output: "+strings.Join(showFormats, ", "))
 	cmd.Flags().StringVarP(&method, "method", "m", "", "show the program of this method, `NAME[:setting=value,...]`")
+	cmd.Flags().StringVar(&dtype, "dtype", batch.DTypes[0], "numbers of that program: "+strings.Join(batch.DTypes, ", "))
 	completeValues(cmd, "format", showFormats...)
 	return cmd
 }
 
 // programOf is the program of one method with the default limits.
-func programOf(m *graph.Model, method string) (*program.Program, error) {
+func programOf(m *graph.Model, method, dtype string) (*program.Program, error) {
 	specs, err := batch.ParseMethods(method)
 	if err != nil {
 		return nil, err
@@ -85,7 +86,11 @@ func programOf(m *graph.Model, method string) (*program.Program, error) {
 	if len(specs) != 1 {
 		return nil, fmt.Errorf("--method %s: one method is wanted", method)
 	}
-	return batch.Compile(m, specs[0], batch.Options{Limits: batch.DefaultLimits(len(m.Problem().Minima) > 0)})
+	float, err := batch.ParseDType(dtype)
+	if err != nil {
+		return nil, fmt.Errorf("--%s", plain(err))
+	}
+	return batch.Compile(m, specs[0], batch.Options{Limits: batch.DefaultLimits(len(m.Problem().Minima) > 0), DType: float})
 }
 
 // showProblem writes the problem for people.

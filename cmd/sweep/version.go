@@ -43,7 +43,7 @@ func newVersion(stdout io.Writer) *cobra.Command {
 			for _, e := range engines() {
 				state := "works"
 				if e.gpu {
-					_, e.why = openGPU(0)
+					_, e.why = openGPU(allGPUs, func(string) {})
 				}
 				if e.why != nil {
 					state = "not here: " + plain(e.why)

@@ -5,23 +5,41 @@
 // every handle and every size is checked. A launch interprets the PTX that was loaded, its threads by turns. As
 // with the real driver a fault of a kernel shows at the next call that waits for it, and the context is lost with it.
 //
+// What a stream is asked to do waits: it is done when somebody synchronises with the stream, or before, as the setting
+// streams says. Until then the host memory of a copy is not the host's: what a copy writes is made NaN at once, what a copy
+// reads must not have changed when it is read, and neither host memory, device memory, streams nor modules
+// may be freed while something waits that needs them. Copies take page-locked memory only (the real driver takes any,
+// but then copies do not go on beside a kernel). Page-locked memory ends at a page that cannot be touched, nor can it
+// itself once it is freed. A context is not destroyed while it has memory, streams or modules, unless it is lost.
+//
 // The environment variable CUDASTANDIN, read at every call, holds settings with commas between them:
 //
 //   nodevice        there is a driver, but no device
 //   version=N       version of the driver (default 12040)
 //   devices=N       number of devices (default 1)
 //   memory=N        bytes of device memory (default 1 GiB)
-//   oom=K           the K-th allocation from now on finds no memory
+//   capability=N    compute capability (default 70)
+//   oom=K           the K-th allocation from now on, on a device or page-locked, finds no memory
 //   launch=K        the K-th launch from now on fails
-//   lost=K          the device is lost at the K-th launch from now on
+//   lost=K          the device is lost at the K-th call from now on that needs a context
 //   order=backward  threads run in this order; also forward (the default) and shuffle
-//   seed=N          of the shuffle
-//   quiet           says nothing of a kernel's faults on standard error
-//   report          prints one line a launch to standard error
+//   streams=eager   what a stream is asked to do is done at once; late: when the stream is synchronised with; mixed (the
+//                   default): at any time between, streams by turns
+//   pause=N         microseconds that pass, other calls being served, before a stream that is synchronised with goes on
+//   seed=N          of the shuffle and the turns
+//   quiet           says nothing of faults on standard error
+//   report          prints one line a launch to standard error, and one where a copy is asked for beside a launch that waits
+//
+// memory=N:M:... and capability=N:M:... are of device 0, 1, ...; the last holds for all further ones. oom=K@D, launch=K@D and
+// lost=K@D count on device D alone.
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <mutex>
 #include <set>
 
@@ -38,17 +56,35 @@ typedef unsigned long long Pointer;
 
 const uint64_t kInstructionLimit = 20'000'000'000;  // of one launch: a display's driver would have ended it long before
 const uint32_t kMultiprocessors = 2, kBlocks = 2;   // blocks that fit one multiprocessor
+const uint32_t kThreads = 256;                      // threads that fit one multiprocessor
+const size_t kPage = 4096, kQuarantine = 64;        // page-locked memory that was freed and cannot be touched
 
 struct Module;
 struct Function {
   Module *module;
   const ptx::Entry *entry;
 };
+
+// Operation waits in a stream. It needs n bytes of host memory, of device memory, or both, or a module and what
+// the parameters of its kernel point at.
+struct Operation {
+  const char *host;
+  Pointer device;
+  size_t n;
+  Module *module;
+  std::vector<uint64_t> params;
+  std::function<int()> run;
+};
+struct Context;
+struct Stream {
+  Context *context;
+  std::deque<Operation> waiting;
+};
 struct Context {
   int device;
-  int fault = Success;  // of a launch: every later call returns it
+  int fault = Success;  // every later call returns it
   std::set<Module *> modules;
-  std::set<void *> streams;
+  std::set<Stream *> streams;
 };
 struct Module {
   Context *context;
@@ -60,15 +96,31 @@ struct Allocation {
   Context *context;
   std::vector<uint8_t> bytes;
 };
+struct Locked {  // page-locked memory
+  Context *context;
+  size_t size;
+  void *map;
+  size_t mapped;
+};
+struct Count {
+  uint64_t all = 0;
+  std::map<int, uint64_t> on;  // a device
+};
 
 std::mutex mutex;
 bool initialized;
 std::set<Context *> contexts;
 thread_local Context *current;
 std::map<Pointer, Allocation> allocations;
+std::map<const char *, Locked> locked;
+std::deque<std::pair<void *, size_t>> quarantine;
 Pointer next_address = 0x7f0000000000;
-uint64_t used, count_allocations, count_launches;
+std::map<int, uint64_t> used;  // bytes of a device
+Count count_allocations, count_launches, count_calls;
 std::string settings;
+uint64_t random_state = 1;
+
+uint64_t draw() { return random_state ^= random_state << 13, random_state ^= random_state >> 7, random_state ^= random_state << 17; }
 
 // setting finds a setting; without a value it is 1, absent it is otherwise.
 uint64_t setting(const char *name, uint64_t otherwise, std::string *text = nullptr) {
@@ -76,7 +128,8 @@ uint64_t setting(const char *name, uint64_t otherwise, std::string *text = nullp
   const std::string now = env ? env : "";
   if (now != settings) {
     settings = now;
-    count_allocations = count_launches = 0;
+    count_allocations = count_launches = count_calls = {};
+    random_state = 0x9e3779b97f4a7c15 * (setting("seed", 1) + 1);
   }
   for (size_t i = 0; i < now.size();) {
     const size_t end = std::min(now.find(',', i), now.size()), eq = std::min(now.find('=', i), end);
@@ -90,51 +143,173 @@ uint64_t setting(const char *name, uint64_t otherwise, std::string *text = nullp
   return otherwise;
 }
 
+// of finds a setting that devices have each.
+uint64_t of(const char *name, int device, uint64_t otherwise) {
+  std::string text;
+  const uint64_t first = setting(name, otherwise, &text);
+  size_t at = 0;
+  for (; device > 0; device--) {
+    const size_t colon = text.find(':', at);
+    if (colon == std::string::npos) break;
+    at = colon + 1;
+  }
+  return at ? strtoull(text.c_str() + at, nullptr, 0) : first;
+}
+
+// due counts what happens on a device and finds out whether a setting wants it to fail this time.
+bool due(const char *name, Count &count, int device) {
+  std::string text;
+  const uint64_t k = setting(name, 0, &text);
+  const uint64_t all = ++count.all, here = ++count.on[device];
+  const size_t on = text.find('@');
+  if (on == std::string::npos) return k == all;
+  return std::stoi(text.substr(on + 1)) == device && k == here;
+}
+
+void say(const char *what) {
+  if (!setting("quiet", 0)) fprintf(stderr, "cudastandin: %s\n", what);
+}
+int refuse(const char *what) {
+  say(what);
+  return InvalidValue;
+}
+
+// lose makes every later call in a context return a fault; what waits is not done any more.
+void lose(Context *c, int fault) {
+  c->fault = fault;
+  for (Stream *s : c->streams) s->waiting.clear();
+}
+
 // Call is a call in the current context: it holds the lock and finds out whether the context works.
 struct Call {
   std::lock_guard<std::mutex> lock{mutex};
   int result = !initialized ? NotInitialized : !current ? InvalidContext : !contexts.count(current) ? ContextIsDestroyed : current->fault;
+  Call() {
+    if (result || !due("lost", count_calls, current->device)) return;
+    lose(current, result = Unknown);
+  }
 };
 #define IN_CONTEXT \
   Call call;       \
   if (call.result) return call.result
 
-// find is the host's place for n bytes at a device address, null if they are not inside one allocation.
-uint8_t *find(Pointer p, size_t n) {
+// find is the host's place for n bytes at a device address, null if they are not inside one allocation of the context.
+uint8_t *find(Pointer p, size_t n, const Context *c) {
   auto it = allocations.upper_bound(p);
   if (it == allocations.begin()) return nullptr;
   --it;
   const uint64_t at = p - it->first;
-  return at + n <= it->second.bytes.size() && at + n >= at ? it->second.bytes.data() + at : nullptr;
+  return it->second.context == c && at + n <= it->second.bytes.size() && at + n >= at ? it->second.bytes.data() + at : nullptr;
 }
+
+uint64_t memory(int device) { return of("memory", device, 1ull << 30); }
 
 int allocate(Pointer *p, size_t n) {
   if (!p || n == 0) return InvalidValue;
-  if (++count_allocations == setting("oom", 0) || used + n > setting("memory", 1ull << 30)) return OutOfMemory;
+  if (due("oom", count_allocations, current->device) || used[current->device] + n > memory(current->device)) return OutOfMemory;
   *p = next_address;
   next_address += (n + 0x1ffff) / 0x10000 * 0x10000;  // at least 64 KiB apart, and aligned
   allocations[*p] = {current, std::vector<uint8_t>(n, 0xff)};
-  used += n;
+  used[current->device] += n;
   return Success;
 }
 
 void release(std::map<Pointer, Allocation>::iterator it) {
-  used -= it->second.bytes.size();
+  used[it->second.context->device] -= it->second.bytes.size();
   allocations.erase(it);
 }
 
-int run(const Function *f, uint32_t grid, uint32_t block, void **params) {
-  ptx::Launch launch{f->entry, {}, f->module->global, block, grid, nullptr};
-  for (size_t i = 0; i < f->entry->params.size(); i++) {
-    uint64_t v;
-    memcpy(&v, params[i], 8);
-    launch.params.push_back(v);
+// is_locked finds out whether n bytes of the host's lie inside one piece of page-locked memory.
+bool is_locked(const char *p, size_t n) {
+  auto it = locked.upper_bound(p);
+  if (it == locked.begin()) return false;
+  --it;
+  const size_t at = p - it->first;
+  return at + n <= it->second.size && at + n >= at;
+}
+
+void unlock(std::map<const char *, Locked>::iterator it) {
+  mprotect(it->second.map, it->second.mapped, PROT_NONE);
+  quarantine.push_back({it->second.map, it->second.mapped});
+  if (quarantine.size() > kQuarantine) {
+    munmap(quarantine.front().first, quarantine.front().second);
+    quarantine.pop_front();
   }
+  locked.erase(it);
+}
+
+// needed finds out whether anything that waits is about these bytes, or this module.
+bool needed(const char *host, Pointer device, size_t n, const Module *module) {
+  for (const Context *c : contexts)
+    for (const Stream *s : c->streams)
+      for (const Operation &o : s->waiting) {
+        if (host && o.host && host < o.host + o.n && o.host < host + n) return true;
+        if (device && device < o.device + o.n && o.device < device + n) return true;
+        for (const uint64_t p : o.params)
+          if (device && device <= p && p < device + n) return true;
+        if (module && o.module == module) return true;
+      }
+  return false;
+}
+
+// step does the first thing that waits in a stream.
+void step(Stream *s) {
+  const Operation o = std::move(s->waiting.front());
+  s->waiting.pop_front();
+  if (int fault = o.run()) lose(s->context, fault);
+}
+
+// step_any does, by chance, a few things that wait in any streams.
+void step_any() {
+  for (uint64_t n = draw() % 3; n > 0; n--) {
+    std::vector<Stream *> some;
+    for (Context *c : contexts)
+      for (Stream *s : c->streams)
+        if (!s->waiting.empty()) some.push_back(s);
+    if (some.empty()) return;
+    step(some[draw() % some.size()]);
+  }
+}
+
+// ask has something wait in a stream.
+int ask(Stream *s, Operation o) {
+  std::string when = "mixed";
+  setting("streams", 0, &when);
+  s->waiting.push_back(std::move(o));
+  if (when == "eager") step(s);
+  if (when == "mixed") step_any();
+  return Success;  // a fault shows at the next call
+}
+
+// beside reports a copy that is asked for while a launch waits in another stream of the device.
+void beside(const Stream *s) {
+  if (!setting("report", 0)) return;
+  for (const Stream *t : s->context->streams)
+    for (const Operation &o : t->waiting)
+      if (t != s && o.module) {
+        fprintf(stderr, "cudastandin: device %d: a copy beside a launch\n", s->context->device);
+        return;
+      }
+}
+
+// finish does all that waits in a stream.
+int finish(Stream *s) {
+  std::string when = "mixed";
+  setting("streams", 0, &when);
+  while (!s->waiting.empty()) {
+    if (when == "mixed") step_any();
+    if (!s->waiting.empty()) step(s);
+  }
+  return s->context->fault;
+}
+
+int run(const Function *f, uint32_t grid, uint32_t block, const std::vector<uint64_t> &params) {
+  ptx::Launch launch{f->entry, params, f->module->global, block, grid, nullptr};
   Pointer last = 0;
   Allocation *in = nullptr;
   launch.memory = [&](uint64_t p, size_t n) -> void * {
     if (!in || p < last || p - last + n > in->bytes.size()) {
-      if (!find(p, n)) throw ptx::AddressError("address outside of every allocation");
+      if (!find(p, n, f->module->context)) throw ptx::AddressError("address outside of every allocation");
       auto it = --allocations.upper_bound(p);
       last = it->first, in = &it->second;
     }
@@ -150,8 +325,7 @@ int run(const Function *f, uint32_t grid, uint32_t block, void **params) {
   std::string order = "forward";
   setting("order", 0, &order);
   if (order == "backward") std::reverse(turn.begin(), turn.end());
-  uint64_t random = 0x9e3779b97f4a7c15 * (setting("seed", 1) + 1), left = kInstructionLimit;
-  auto draw = [&] { return random ^= random << 13, random ^= random >> 7, random ^= random << 17; };
+  uint64_t left = kInstructionLimit;
   try {
     while (!turn.empty()) {
       if (order == "shuffle")
@@ -165,14 +339,14 @@ int run(const Function *f, uint32_t grid, uint32_t block, void **params) {
       turn.resize(stay);
     }
   } catch (ptx::Error &e) {
-    if (!setting("quiet", 0)) fprintf(stderr, "cudastandin: %s: %s\n", f->entry->name.c_str(), e.what());
+    say((f->entry->name + ": " + e.what()).c_str());
     return dynamic_cast<ptx::AddressError *>(&e) ? IllegalAddress : LaunchFailed;
   }
   return Success;
 }
 
-// live finds out whether a stream is one of this context; the null stream always is.
-bool live(void *stream) { return !stream || current->streams.count(stream); }
+// live finds out whether a stream is one of this context. The null stream is not: it would wait for others.
+bool live(Stream *stream) { return current->streams.count(stream); }
 
 }  // namespace
 
@@ -212,18 +386,20 @@ API cuDeviceGetName(char *name, int n, int d) {
   snprintf(name, n, "stand-in %d", d);
   return Success;
 }
-API cuDeviceTotalMem_v2(size_t *n, int) {
+API cuDeviceTotalMem_v2(size_t *n, int d) {
   std::lock_guard<std::mutex> lock(mutex);
   if (!initialized) return NotInitialized;
-  *n = setting("memory", 1ull << 30);
+  *n = memory(d);
   return Success;
 }
-API cuDeviceGetAttribute(int *v, int attribute, int) {
+API cuDeviceGetAttribute(int *v, int attribute, int d) {
+  std::lock_guard<std::mutex> lock(mutex);
   if (!initialized) return NotInitialized;
   switch (attribute) {
-    case 16: *v = kMultiprocessors; break;  // MULTIPROCESSOR_COUNT
-    case 75: *v = 7; break;                 // COMPUTE_CAPABILITY_MAJOR
-    case 76: *v = 0; break;                 // COMPUTE_CAPABILITY_MINOR
+    case 16: *v = kMultiprocessors + d % 2; break;              // MULTIPROCESSOR_COUNT
+    case 39: *v = kThreads; break;                              // MAX_THREADS_PER_MULTIPROCESSOR
+    case 75: *v = of("capability", d, 70) / 10; break;          // COMPUTE_CAPABILITY_MAJOR
+    case 76: *v = of("capability", d, 70) % 10; break;          // COMPUTE_CAPABILITY_MINOR
     default: return InvalidValue;
   }
   return Success;
@@ -240,13 +416,23 @@ API cuCtxCreate_v2(Context **c, unsigned, int device) {
 }
 API cuCtxDestroy_v2(Context *c) {
   std::lock_guard<std::mutex> lock(mutex);
-  if (!contexts.erase(c)) return InvalidContext;
+  if (!contexts.count(c)) return InvalidContext;
+  auto its = [c](auto &x) { return x.second.context == c; };
+  if (!c->fault && (std::any_of(allocations.begin(), allocations.end(), its) || std::any_of(locked.begin(), locked.end(), its) ||
+                    !c->streams.empty() || !c->modules.empty()))
+    return refuse("cuCtxDestroy: memory, streams or modules are left");
   for (auto it = allocations.begin(); it != allocations.end();) {
     auto at = it++;
-    if (at->second.context == c) release(at);
+    if (its(*at)) release(at);
+  }
+  for (auto it = locked.begin(); it != locked.end();) {
+    auto at = it++;
+    if (its(*at)) unlock(at);
   }
   for (Module *m : c->modules) delete m;
+  for (Stream *s : c->streams) delete s;
   if (current == c) current = nullptr;
+  contexts.erase(c);
   delete c;
   return Success;
 }
@@ -257,21 +443,18 @@ API cuCtxSetCurrent(Context *c) {
   current = c;
   return Success;
 }
-API cuCtxGetCurrent(Context **c) {
-  *c = current;
-  return Success;
-}
 API cuCtxSynchronize() {
   IN_CONTEXT;
-  return Success;
+  for (Stream *s : current->streams) finish(s);
+  return current->fault;
 }
 
 // ---- memory
 API cuMemGetInfo_v2(size_t *free, size_t *total) {
   IN_CONTEXT;
   if (!free || !total) return InvalidValue;
-  *total = setting("memory", 1ull << 30);
-  *free = *total > used ? *total - used : 0;
+  *total = memory(current->device);
+  *free = *total > used[current->device] ? *total - used[current->device] : 0;
   return Success;
 }
 API cuMemAlloc_v2(Pointer *p, size_t n) {
@@ -281,70 +464,87 @@ API cuMemAlloc_v2(Pointer *p, size_t n) {
 API cuMemFree_v2(Pointer p) {
   IN_CONTEXT;
   auto it = allocations.find(p);
-  if (it == allocations.end() || it->second.context != current) return InvalidValue;
+  if (it == allocations.end() || it->second.context != current) return refuse("cuMemFree: no such memory");
+  if (needed(nullptr, p, it->second.bytes.size(), nullptr)) return refuse("cuMemFree: memory that something waits for");
   release(it);
   return Success;
 }
-static int copy_in(Pointer d, const void *s, size_t n) {
-  uint8_t *p = find(d, n);
-  if (!p || !s) return InvalidValue;
-  memcpy(p, s, n);
+API cuMemHostAlloc(void **p, size_t n, unsigned flags) {
+  IN_CONTEXT;
+  if (!p || n == 0 || flags) return InvalidValue;
+  if (due("oom", count_allocations, current->device)) return OutOfMemory;
+  const size_t pages = (n + kPage - 1) / kPage * kPage, mapped = pages + kPage;
+  void *map = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (map == MAP_FAILED) return OutOfMemory;
+  mprotect(static_cast<char *>(map) + pages, kPage, PROT_NONE);
+  char *at = static_cast<char *>(map) + (pages - n) / 8 * 8;
+  memset(at, 0xff, n);
+  locked[at] = {current, n, map, mapped};
+  *p = at;
   return Success;
 }
-static int copy_out(void *d, Pointer s, size_t n) {
-  uint8_t *p = find(s, n);
-  if (!p || !d) return InvalidValue;
-  memcpy(d, p, n);
+API cuMemFreeHost(void *p) {
+  IN_CONTEXT;
+  auto it = locked.find(static_cast<char *>(p));
+  if (it == locked.end()) return refuse("cuMemFreeHost: no such memory");
+  if (needed(it->first, 0, it->second.size, nullptr)) return refuse("cuMemFreeHost: memory that a copy waits for");
+  unlock(it);
   return Success;
 }
-API cuMemcpyHtoD_v2(Pointer d, const void *s, size_t n) {
+API cuMemcpyHtoDAsync_v2(Pointer d, const char *s, size_t n, Stream *stream) {
   IN_CONTEXT;
-  return copy_in(d, s, n);
-}
-API cuMemcpyDtoH_v2(void *d, Pointer s, size_t n) {
-  IN_CONTEXT;
-  return copy_out(d, s, n);
-}
-API cuMemcpyHtoDAsync_v2(Pointer d, const void *s, size_t n, void *stream) {
-  IN_CONTEXT;
-  return live(stream) ? copy_in(d, s, n) : InvalidHandle;
-}
-API cuMemcpyDtoHAsync_v2(void *d, Pointer s, size_t n, void *stream) {
-  IN_CONTEXT;
-  return live(stream) ? copy_out(d, s, n) : InvalidHandle;
-}
-API cuMemsetD8_v2(Pointer d, unsigned char v, size_t n) {
-  IN_CONTEXT;
-  uint8_t *p = find(d, n);
-  if (!p) return InvalidValue;
-  memset(p, v, n);
-  return Success;
-}
-API cuMemsetD8Async(Pointer d, unsigned char v, size_t n, void *stream) {
-  IN_CONTEXT;
-  uint8_t *p = find(d, n);
-  if (!p) return InvalidValue;
   if (!live(stream)) return InvalidHandle;
-  memset(p, v, n);
-  return Success;
+  if (!find(d, n, current)) return InvalidValue;
+  if (!is_locked(s, n)) return refuse("cuMemcpyHtoDAsync: memory that is not page-locked");
+  beside(stream);
+  const std::vector<char> then(s, s + n);
+  const Context *c = current;
+  return ask(stream, {s, d, n, nullptr, {}, [=] {
+                        if (memcmp(s, then.data(), n)) return say("cuMemcpyHtoDAsync: what is copied has changed"), LaunchFailed;
+                        memcpy(find(d, n, c), s, n);
+                        return Success;
+                      }});
+}
+API cuMemcpyDtoHAsync_v2(char *d, Pointer s, size_t n, Stream *stream) {
+  IN_CONTEXT;
+  if (!live(stream)) return InvalidHandle;
+  if (!find(s, n, current)) return InvalidValue;
+  if (!is_locked(d, n)) return refuse("cuMemcpyDtoHAsync: memory that is not page-locked");
+  beside(stream);
+  memset(d, 0xff, n);
+  const Context *c = current;
+  return ask(stream, {d, s, n, nullptr, {}, [=] { return memcpy(d, find(s, n, c), n), Success; }});
+}
+API cuMemsetD8Async(Pointer d, unsigned char v, size_t n, Stream *stream) {
+  IN_CONTEXT;
+  if (!live(stream)) return InvalidHandle;
+  if (!find(d, n, current)) return InvalidValue;
+  const Context *c = current;
+  return ask(stream, {nullptr, d, n, nullptr, {}, [=] { return memset(find(d, n, c), v, n), Success; }});
 }
 
 // ---- streams
-API cuStreamCreate(void **s, unsigned flags) {
+API cuStreamCreate(Stream **s, unsigned flags) {
   IN_CONTEXT;
-  if (!s || flags > 1) return InvalidValue;
-  current->streams.insert(*s = malloc(1));
+  if (!s || flags != 1) return InvalidValue;  // NON_BLOCKING: others would wait for the null stream
+  current->streams.insert(*s = new Stream{current, {}});
   return Success;
 }
-API cuStreamDestroy_v2(void *s) {
+API cuStreamDestroy_v2(Stream *s) {
   IN_CONTEXT;
-  if (!current->streams.erase(s)) return InvalidHandle;
-  free(s);
+  if (!live(s)) return InvalidHandle;
+  if (!s->waiting.empty()) return refuse("cuStreamDestroy: something waits in it");
+  current->streams.erase(s);
+  delete s;
   return Success;
 }
-API cuStreamSynchronize(void *s) {
+API cuStreamSynchronize(Stream *s) {
+  mutex.lock();
+  const uint64_t pause = setting("pause", 0);
+  mutex.unlock();
+  usleep(pause);
   IN_CONTEXT;
-  return live(s) ? Success : InvalidHandle;
+  return live(s) ? finish(s) : InvalidHandle;
 }
 
 // ---- modules
@@ -364,7 +564,7 @@ API cuModuleLoadDataEx(Module **m, const void *image, unsigned n, const int *opt
     made->code = ptx::assemble(static_cast<const char *>(image));
     if (!made->code->image.empty()) {
       if (int r = allocate(&made->global, made->code->image.size())) return r;
-      copy_in(made->global, made->code->image.data(), made->code->image.size());
+      memcpy(find(made->global, made->code->image.size(), current), made->code->image.data(), made->code->image.size());
     }
     for (auto &e : made->code->entries) made->functions[e.first] = {made.get(), &e.second};
     current->modules.insert(*m = made.release());
@@ -376,7 +576,9 @@ API cuModuleLoadDataEx(Module **m, const void *image, unsigned n, const int *opt
 }
 API cuModuleUnload(Module *m) {
   IN_CONTEXT;
-  if (!current->modules.erase(m)) return InvalidHandle;
+  if (!current->modules.count(m)) return InvalidHandle;
+  if (needed(nullptr, 0, 0, m)) return refuse("cuModuleUnload: a launch waits");
+  current->modules.erase(m);
   if (m->global) release(allocations.find(m->global));
   delete m;
   return Success;
@@ -404,19 +606,20 @@ API cuOccupancyMaxActiveBlocksPerMultiprocessor(int *n, Function *f, int block, 
   return Success;
 }
 API cuLaunchKernel(Function *f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared,
-                   void *stream, void **params, void **extra) {
+                   Stream *stream, void **params, void **extra) {
   IN_CONTEXT;
   if (!known(f) || !live(stream)) return InvalidHandle;
   if (!gx || gy != 1 || gz != 1 || !bx || by != 1 || bz != 1 || shared || extra) return InvalidValue;
   if (bx > f->entry->max_threads) return InvalidValue;
   if (!params && !f->entry->params.empty()) return InvalidValue;
-  count_launches++;
-  if (count_launches == setting("launch", 0)) return LaunchOutOfResources;
-  if (count_launches == setting("lost", 0)) {
-    current->fault = Unknown;
-    return Success;  // as the real one: it shows at the next call
-  }
-  current->fault = run(f, gx, bx, params);
-  if (setting("report", 0)) fprintf(stderr, "cudastandin: %s<<<%u, %u>>>: %d\n", f->entry->name.c_str(), gx, bx, current->fault);
-  return Success;
+  if (due("launch", count_launches, current->device)) return LaunchOutOfResources;
+  std::vector<uint64_t> values(f->entry->params.size());
+  for (size_t i = 0; i < values.size(); i++) memcpy(&values[i], params[i], 8);
+  const int device = current->device;
+  return ask(stream, {nullptr, 0, 0, f->module, values, [=] {
+                        const int fault = run(f, gx, bx, values);
+                        if (setting("report", 0))
+                          fprintf(stderr, "cudastandin: device %d: %s<<<%u, %u>>>: %d\n", device, f->entry->name.c_str(), gx, bx, fault);
+                        return fault;
+                      }});
 }

@@ -10,12 +10,14 @@ namespace ptx {
 
 enum Op : int {
   Add, Sub, Mul, Div, Sqrt, Fma, Neg, Abs, RoundInt, FloatFromS64,
+  AddF, SubF, MulF, DivF, SqrtF, FmaF, NegF, AbsF, RoundIntF, WidenF, NarrowF,
   AddL, SubL, MadLoL, MinU, MinS, MaxU, MaxS, AndL, OrL, XorL, ShlL, ShrU, ShrS,
   AddW, SubW, MulLoW, MadLoW, MulWideU, MulWideS, MadWideU, MadWideS,
   LowWord, WidenU, WidenS,
   AndP, OrP, XorP, NotP,
-  Move, Select, SetF, SetS64, SetU64, SetS32, SetU32,
-  MoveGlobal, LoadParam, LoadGlobal, StoreGlobal, LoadLocal, StoreLocal, AtomicAdd,
+  Move, Select, SetD, SetF, SetS64, SetU64, SetS32, SetU32,
+  MoveGlobal, LoadParam, LoadGlobal, StoreGlobal, LoadLocal, StoreLocal,
+  LoadGlobal4, StoreGlobal4, LoadLocal4, StoreLocal4, AtomicAdd,
   Branch, Return,
 };
 
@@ -24,11 +26,13 @@ namespace {
 enum Compare { Lt, Le, Eq, Ne, Gt, Ge, Ltu, Leu, Equ, Neu, Gtu, Geu };
 
 // Row is an instruction by its full name. The signature has a letter an operand, the result first: d f64, l 64 bits,
-// x either, w 32 bits, p predicate, m memory, M memory that is written, s special register or constant, v variable, b label.
+// x either, f f32, w 32 bits, y either, p predicate, m memory, M memory that is written, s special register or
+// constant, v variable, b label.
 struct Row {
   Op op;
   std::string signature;
   int mode = 0;  // rounding or comparison
+  bool ftz = false;  // subnormal f32 operands and results count as zero
 };
 
 std::map<std::string, Row> table() {
@@ -44,13 +48,32 @@ std::map<std::string, Row> table() {
     t["fma" + s] = {Fma, "dddd", mode};
     t["cvt.r" + std::string(r) + "i.f64.f64"] = {RoundInt, "dd", mode};
     t["cvt" + s + ".s64"] = {FloatFromS64, "dl", mode};
+    for (const bool ftz : {false, true}) {
+      const std::string rounds = ".r" + std::string(r), z = ftz ? ".ftz" : "", f = rounds + z + ".f32";
+      t["add" + f] = {AddF, "fff", mode, ftz};
+      t["sub" + f] = {SubF, "fff", mode, ftz};
+      t["mul" + f] = {MulF, "fff", mode, ftz};
+      t["div" + f] = {DivF, "fff", mode, ftz};
+      t["sqrt" + f] = {SqrtF, "ff", mode, ftz};
+      t["fma" + f] = {FmaF, "ffff", mode, ftz};
+      t["cvt" + rounds + "i" + z + ".f32.f32"] = {RoundIntF, "ff", mode, ftz};
+      t["cvt" + f + ".f64"] = {NarrowF, "fd", mode, ftz};
+    }
   }
   t["neg.f64"] = {Neg, "dd"};
   t["abs.f64"] = {Abs, "dd"};
+  for (const bool ftz : {false, true}) {
+    const std::string f = ftz ? ".ftz" : "";
+    t["neg" + f + ".f32"] = {NegF, "ff", 0, ftz};
+    t["abs" + f + ".f32"] = {AbsF, "ff", 0, ftz};
+    t["cvt" + f + ".f64.f32"] = {WidenF, "df", 0, ftz};
+  }
   const char *names[] = {"lt", "le", "eq", "ne", "gt", "ge", "ltu", "leu", "equ", "neu", "gtu", "geu"};
   for (int c = Lt; c <= Geu; c++) {
     const std::string n = std::string("setp.") + names[c];
-    t[n + ".f64"] = {SetF, "pdd", c};
+    t[n + ".f64"] = {SetD, "pdd", c};
+    t[n + ".f32"] = {SetF, "pff", c};
+    t[n + ".ftz.f32"] = {SetF, "pff", c, true};
     if (c > Ge) continue;
     t[n + ".s64"] = {SetS64, "pll", c};
     t[n + ".u64"] = {SetU64, "pll", c};
@@ -86,18 +109,26 @@ std::map<std::string, Row> table() {
   t["xor.pred"] = {XorP, "ppp"};
   t["not.pred"] = {NotP, "pp"};
   t["mov.b64"] = {Move, "xx"};
+  t["mov.b32"] = {Move, "yy"};
   t["mov.f64"] = {Move, "dd"};
+  t["mov.f32"] = {Move, "ff"};
   t["mov.pred"] = {Move, "pp"};
   t["mov.u64"] = {Move, "lv"};
   t["mov.u32"] = t["mov.s32"] = {Move, "ws"};
   t["selp.f64"] = {Select, "dddp"};
+  t["selp.f32"] = {Select, "fffp"};
   t["selp.b64"] = {Select, "xxxp"};
+  t["selp.b32"] = {Select, "wwwp"};
   t["ld.param.u64"] = {LoadParam, "lm"};
+  t["ld.global.f32"] = {LoadGlobal4, "fm"};
   t["ld.global.f64"] = {LoadGlobal, "dm"};
   t["ld.global.u64"] = {LoadGlobal, "lm"};
+  t["ld.local.f32"] = {LoadLocal4, "fm"};
   t["ld.local.f64"] = {LoadLocal, "dm"};
+  t["st.global.f32"] = {StoreGlobal4, "Mf"};
   t["st.global.f64"] = {StoreGlobal, "Md"};
   t["st.global.u64"] = {StoreGlobal, "Ml"};
+  t["st.local.f32"] = {StoreLocal4, "Mf"};
   t["st.local.f64"] = {StoreLocal, "Md"};
   t["atom.global.add.u64"] = {AtomicAdd, "lml"};
   t["bra"] = {Branch, "b"};
@@ -175,7 +206,9 @@ class Assembler {
   uint64_t number(const std::string &s) {
     try {
       size_t end;
-      uint64_t v = s.compare(0, 2, "0d") == 0 && s.size() == 18 ? (end = 18, std::stoull(s.substr(2), nullptr, 16)) : std::stoull(s, &end, 0);
+      const bool real = (s.compare(0, 2, "0d") == 0 && s.size() == 18) || (s.compare(0, 2, "0f") == 0 && s.size() == 10);
+      uint64_t v = real ? std::stoull(s.substr(2), &end, 16) : std::stoull(s, &end, 0);
+      if (real) end += 2;
       if (end == s.size() && isdigit((unsigned char)s[0])) return v;
     } catch (std::logic_error &) {
     }
@@ -185,20 +218,24 @@ class Assembler {
   void global() {
     expect(".align");
     const uint64_t align = number(take());
-    expect(".f64");
+    const std::string type = take();
+    if (type != ".f64" && type != ".f32") fail("global variables of type " + type);
+    const uint64_t each = type == ".f64" ? 8 : 4;
+    if (align % each) fail("alignment");
     Variable v{take(), 0, 0};
     expect("[");
-    v.size = 8 * number(take());
+    v.size = each * number(take());
     expect("]");
     expect("=");
     expect("{");
     while (module_->image.size() % align) module_->image.push_back(0);
     v.offset = module_->image.size();
-    for (uint64_t n = 0; n < v.size; n += 8) {
+    for (uint64_t n = 0; n < v.size; n += each) {
       if (n) expect(",");
-      const uint64_t bits = number(take());
+      if (take().compare(0, 2, each == 8 ? "0d" : "0f") != 0) fail("the number " + word_);
+      const uint64_t bits = number(word_);
       const uint8_t *p = reinterpret_cast<const uint8_t *>(&bits);
-      module_->image.insert(module_->image.end(), p, p + 8);
+      module_->image.insert(module_->image.end(), p, p + each);
     }
     expect("}");
     expect(";");
@@ -244,7 +281,7 @@ class Assembler {
   }
 
   void reg() {
-    const std::map<std::string, char> kinds = {{".f64", 'd'}, {".b64", 'l'}, {".pred", 'p'}, {".b32", 'w'}};
+    const std::map<std::string, char> kinds = {{".f64", 'd'}, {".f32", 'f'}, {".b64", 'l'}, {".pred", 'p'}, {".b32", 'w'}};
     auto k = kinds.find(take());
     if (k == kinds.end()) fail("register class " + word_);
     const std::string prefix = take();
@@ -279,7 +316,7 @@ class Assembler {
     auto r = regs_.find(name);
     if (r == regs_.end()) fail("unknown register " + name);
     const char k = r->second.first;
-    if (k != kind && !(kind == 'x' && (k == 'd' || k == 'l'))) fail("register " + name + " is of the wrong kind here");
+    if (k != kind && !(kind == 'x' && (k == 'd' || k == 'l')) && !(kind == 'y' && (k == 'f' || k == 'w'))) fail("register " + name + " is of the wrong kind here");
     return r->second.second;
   }
 
@@ -304,9 +341,10 @@ class Assembler {
     }
     const bool negative = s == "-";
     if (negative) s = take();
-    const bool real = s.compare(0, 2, "0d") == 0;
-    if (kind == 'd' && !real) fail("an f64 operand " + s);
-    if (kind != 'd' && kind != 'x' && real) fail("an integer operand " + s);
+    const bool f64 = s.compare(0, 2, "0d") == 0, f32 = s.compare(0, 2, "0f") == 0;
+    if (kind == 'd' && !f64) fail("an f64 operand " + s);
+    if (kind == 'f' && !f32) fail("an f32 operand " + s);
+    if ((f64 && kind != 'd' && kind != 'x') || (f32 && kind != 'f' && kind != 'y')) fail("an integer operand " + s);
     const uint64_t v = number(s);
     return constant(negative ? -v : v);
   }
@@ -361,6 +399,7 @@ class Assembler {
     if (r == rows.end()) fail("unknown instruction " + word_);
     in.op = r->second.op;
     in.round = in.compare = r->second.mode;
+    in.ftz = r->second.ftz;
     int n = 0;
     bool first = true;
     for (char kind : r->second.signature) {
@@ -370,7 +409,7 @@ class Assembler {
         branches_.push_back({entry_.code.size(), take()});
       } else if (kind == 'm' || kind == 'M') {
         memory(in, in.s[n++], in.op == LoadParam);
-      } else if (first && in.op != StoreGlobal && in.op != StoreLocal) {
+      } else if (first) {
         in.d = reg_of(take(), kind);
       } else {
         in.s[n++] = value(kind);
@@ -421,10 +460,10 @@ uint64_t Thread::get(int cell) {
   return cell_[cell];
 }
 
-uint8_t *Thread::local(const Instruction &in, uint64_t address) {
+uint8_t *Thread::local(const Instruction &in, uint64_t address, uint64_t n) {
   const uint64_t at = address - kLocalBase;
   for (auto &v : launch_.entry->local)
-    if (at >= v.offset && at + 8 <= v.offset + v.size && at % 8 == 0) return local_.data() + at;
+    if (at >= v.offset && at + n <= v.offset + v.size && at % n == 0) return local_.data() + at;
   throw AddressError("line " + std::to_string(in.line) + ": local address outside of its array");
 }
 
@@ -443,6 +482,23 @@ uint64_t bits(double d) {
   memcpy(&u, &d, 8);
   return u;
 }
+
+float single(uint64_t u) {
+  const uint32_t low = uint32_t(u);
+  float f;
+  memcpy(&f, &low, 4);
+  return f;
+}
+
+uint64_t bits(float f) {
+  if (f != f) return 0x7fffffff;
+  uint32_t u;
+  memcpy(&u, &f, 4);
+  return u;
+}
+
+// flushed is what instructions with .ftz take a subnormal number for: zero with its sign.
+uint64_t flushed(uint64_t u) { return u & 0x7f800000 ? u : u & 0x80000000; }
 
 template <class T>
 bool compare(int c, T a, T b) {
@@ -489,9 +545,11 @@ bool Thread::run(int n) {
     }
     const uint64_t a = in.s[0] >= 0 ? get(in.s[0]) : 0, b = in.s[1] >= 0 ? get(in.s[1]) : 0, c = in.s[2] >= 0 ? get(in.s[2]) : 0;
     volatile double x = real(a), y = real(b), z = real(c);  // volatile: not moved over a change of rounding
+    volatile float u = single(in.ftz ? flushed(a) : a), v = single(in.ftz ? flushed(b) : b), w = single(in.ftz ? flushed(c) : c);
     uint64_t r = 0;
     switch (in.op) {
-#define REAL(expression) { Rounded mode(in.round); volatile double v = expression; r = bits(v); break; }
+#define REAL(expression) { Rounded mode(in.round); volatile double d = expression; r = bits(double(d)); break; }
+#define SINGLE(expression) { Rounded mode(in.round); volatile float f = expression; r = bits(float(f)); if (in.ftz) r = flushed(r); break; }
       case Add: REAL(x + y)
       case Sub: REAL(x - y)
       case Mul: REAL(x * y)
@@ -500,7 +558,19 @@ bool Thread::run(int n) {
       case Fma: REAL(std::fma(double(x), double(y), double(z)))
       case RoundInt: REAL(std::rint(double(x)))
       case FloatFromS64: REAL(double(int64_t(a)))
+      case AddF: SINGLE(u + v)
+      case SubF: SINGLE(u - v)
+      case MulF: SINGLE(u * v)
+      case DivF: SINGLE(u / v)
+      case SqrtF: SINGLE(std::sqrt(float(u)))
+      case FmaF: SINGLE(std::fma(float(u), float(v), float(w)))
+      case RoundIntF: SINGLE(std::rint(float(u)))
+      case NarrowF: SINGLE(float(x))
 #undef REAL
+#undef SINGLE
+      case WidenF: r = bits(double(u)); break;
+      case NegF: r = bits(float(u)) ^ 1u << 31; break;
+      case AbsF: r = bits(float(u)) & ~(1u << 31); break;
       case Neg: r = a ^ 1ull << 63; break;
       case Abs: r = a & ~(1ull << 63); break;
       case AddL: r = a + b; break;
@@ -530,16 +600,21 @@ bool Thread::run(int n) {
       case Move: r = a; break;
       case MoveGlobal: r = launch_.global_base + a; break;
       case Select: r = c ? a : b; break;
-      case SetF: r = compare<double>(in.compare, x, y); break;
+      case SetD: r = compare<double>(in.compare, x, y); break;
+      case SetF: r = compare<float>(in.compare, u, v); break;
       case SetS64: r = compare<int64_t>(in.compare, a, b); break;
       case SetU64: r = compare<uint64_t>(in.compare, a, b); break;
       case SetS32: r = compare<int32_t>(in.compare, a, b); break;
       case SetU32: r = compare<uint32_t>(in.compare, a, b); break;
       case LoadParam: r = launch_.params[in.offset]; break;
       case LoadGlobal: memcpy(&r, launch_.memory(a + in.offset, 8), 8); break;
-      case LoadLocal: memcpy(&r, local(in, a + in.offset), 8); break;
+      case LoadLocal: memcpy(&r, local(in, a + in.offset, 8), 8); break;
+      case LoadGlobal4: memcpy(&r, launch_.memory(a + in.offset, 4), 4); break;
+      case LoadLocal4: memcpy(&r, local(in, a + in.offset, 4), 4); break;
       case StoreGlobal: memcpy(launch_.memory(a + in.offset, 8), &b, 8); continue;
-      case StoreLocal: memcpy(local(in, a + in.offset), &b, 8); continue;
+      case StoreLocal: memcpy(local(in, a + in.offset, 8), &b, 8); continue;
+      case StoreGlobal4: memcpy(launch_.memory(a + in.offset, 4), &b, 4); continue;
+      case StoreLocal4: memcpy(local(in, a + in.offset, 4), &b, 4); continue;
       case AtomicAdd: {
         void *p = launch_.memory(a + in.offset, 8);
         memcpy(&r, p, 8);

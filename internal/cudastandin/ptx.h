@@ -31,6 +31,7 @@ struct Instruction {
   Op op;
   int round;        // rounding mode of fenv.h
   int compare;      // of setp
+  bool ftz;         // subnormal f32 numbers count as zero
   int guard = -1;   // predicate cell, -1: none
   bool negated = false;
   int d = -1;       // cell of the result
@@ -89,7 +90,7 @@ class Thread {
   uint64_t get(int cell);
   void set(int cell, uint64_t v) { cell_[cell] = v, known_[cell] = 1; }
   [[noreturn]] void fail(const Instruction &in, const std::string &what);
-  uint8_t *local(const Instruction &in, uint64_t address);
+  uint8_t *local(const Instruction &in, uint64_t address, uint64_t n);
 
   const Launch &launch_;
   uint32_t cta_, tid_;

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -55,6 +57,20 @@ func TestRegenerateRefuses(t *testing.T) {
 		if _, err := regenerate([]byte(page)); err == nil {
 			t.Errorf("%q is taken", page)
 		}
+	}
+}
+
+// A part that this machine cannot make stays as it is; any other failure is one.
+func TestRegenerateKeeps(t *testing.T) {
+	defer delete(parts, "test")
+	page := "before " + beginMark + "test -->\n\nas it was\n\n" + endMark + " behind"
+	parts["test"] = func() (string, error) { return "", fmt.Errorf("not here: %w", errElsewhere) }
+	if got, err := regenerate([]byte(page)); err != nil || string(got) != page {
+		t.Errorf("%q, %v; want the page as it was", got, err)
+	}
+	parts["test"] = func() (string, error) { return "", errors.New("wrong") }
+	if _, err := regenerate([]byte(page)); err == nil {
+		t.Error("a failure is no error")
 	}
 }
 

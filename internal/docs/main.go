@@ -14,6 +14,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -81,11 +82,14 @@ func regenerate(page []byte) ([]byte, error) {
 		if !ok {
 			return nil, fmt.Errorf("unknown generated part %q", name)
 		}
-		_, after, found = strings.Cut(after, endMark)
+		old, after, found := strings.Cut(strings.TrimPrefix(after, name+" -->"), endMark)
 		if !found {
 			return nil, fmt.Errorf("the generated part %q has no %s", name, endMark)
 		}
 		text, err := part()
+		if errors.Is(err, errElsewhere) {
+			text, err = old, nil
+		}
 		if err != nil {
 			return nil, fmt.Errorf("part %s: %w", name, err)
 		}

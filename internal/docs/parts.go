@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -22,7 +23,15 @@ var parts = map[string]func() (string, error){
 	"methods":    methods,
 	"invariance": invariance,
 	"statuses":   statuses,
+
+	"worked-quantities": workedQuantities,
+	"worked-step":       workedStep,
+	"worked-avx512":     workedAVX,
+	"worked-ptx":        workedPTX,
 }
+
+// errElsewhere is the error of a part that this machine cannot make; the page keeps what it has.
+var errElsewhere = errors.New("made elsewhere")
 
 // mdTable is a Markdown table.
 type mdTable struct{ strings.Builder }

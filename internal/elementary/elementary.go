@@ -1,11 +1,14 @@
 // Package elementary writes elementary functions (exp, log, sin, pow, ...) as expansions into the bit-exact
 // operations of package program, so that every engine computes them with the same bits.
 //
-// Each function takes a [program.Builder] and values of type F64, appends
-// operations and returns the value of the result. Special cases (NaN,
+// Each function takes a [program.Builder] and values of type F64 or F32, appends
+// operations and returns the value of the result, of the same type. Special cases (NaN,
 // infinities, signed zeros, subnormal arguments and results) are those of C99
 // Annex F. Errors are at most 1.5 ulp for Exp, Log, Sin, Cos and Pow and at most
 // 3 ulp for the others over the whole range; docs/accuracy.md has the measured maxima.
+//
+// A function of F32s is that of F64s, narrowed: correctly rounded, unless the exact value lies within 3 ulp of an F64,
+// which are less than 2^-27 ulp of an F32, of the middle between two F32s.
 //
 // Everything is straight-line code with selects, except for what is rare: huge
 // arguments of Sin, Cos and Tan, results of Exp near overflow or underflow, and
@@ -62,10 +65,26 @@ const (
 
 var inf = math.Inf(1)
 
-// strict runs write with fusing of multiply-adds forbidden and returns its value.
-func strict(b *program.Builder, write func() program.Value) (v program.Value) {
-	b.Strict(func() { v = write() })
-	return v
+// double has write expand a function of x as F64 with fusing of multiply-adds forbidden, and returns its value
+// in x's own type.
+func double(b *program.Builder, x program.Value, write func(x program.Value) program.Value) (y program.Value) {
+	single := b.Type(x) == program.F32
+	if single {
+		x = b.Widen(x)
+	}
+	b.With(program.F64, func() { b.Strict(func() { y = write(x) }) })
+	if single {
+		y = b.Narrow(y)
+	}
+	return y
+}
+
+// double2 is double for two arguments, of one type.
+func double2(b *program.Builder, x, y program.Value, write func(x, y program.Value) program.Value) program.Value {
+	if b.Type(x) == program.F32 {
+		y = b.Widen(y)
+	}
+	return double(b, x, func(x program.Value) program.Value { return write(x, y) })
 }
 
 // poly is c[0] + c[1] z + ... by Horner's rule: the fewest operations.
@@ -114,7 +133,7 @@ func atLeast(b *program.Builder, bound float64, x program.Value) program.Value {
 
 // Hypot writes sqrt(x*x + y*y) without undue overflow or underflow.
 func Hypot(b *program.Builder, x, y program.Value) program.Value {
-	return strict(b, func() program.Value {
+	return double2(b, x, y, func(x, y program.Value) program.Value {
 		ax, ay := b.Abs(x), b.Abs(y)
 		most := b.Max(ax, ay)
 		big, small := b.Lt(b.F(0x1p500), most), b.Lt(most, b.F(0x1p-400))
@@ -144,17 +163,27 @@ var Binary = map[string]func(b *program.Builder, x, y program.Value) program.Val
 }
 
 // Func is the function with the given name alone, as a program of one or two
-// inputs and one output; nil if there is none.
-func Func(name string) *program.Func {
-	b := program.NewBuilder(name)
+// inputs and one output of type float; nil if there is none.
+func Func(name string, float program.Type) *program.Func {
+	b := program.NewBuilderOf(float, name)
 	if f, ok := Unary[name]; ok {
-		return b.Finish(f(b, b.Input("x", program.F64)))
+		return b.Finish(f(b, b.Input("x", float)))
 	}
 	if f, ok := Binary[name]; ok {
-		x := b.Input("x", program.F64)
-		return b.Finish(f(b, x, b.Input("y", program.F64)))
+		x := b.Input("x", float)
+		return b.Finish(f(b, x, b.Input("y", float)))
 	}
 	return nil
+}
+
+// Scalar is the function with the given name for use outside of programs, with the bits that it has inside them on every
+// machine; package math differs from machine to machine. A call takes microseconds. It panics if there is no such function.
+func Scalar(name string) func(x ...float64) float64 {
+	f := Func(name, program.F64)
+	if f == nil {
+		panic("elementary: no function " + name)
+	}
+	return func(x ...float64) float64 { return f.EvalF64(x...)[0] }
 }
 
 // Operations counts what a function costs: its instructions outside of guards

@@ -24,12 +24,37 @@ func TestAccuracy(t *testing.T) {
 	for _, g := range bigref.Ranges() {
 		t.Run(g.Func+"/"+g.Name, func(t *testing.T) {
 			t.Parallel()
-			f := elementary.Func(g.Func)
+			f := elementary.Func(g.Func, program.F64)
 			fused := program.Optimize(f, true)
 			g.Each(400, 7, func(x []float64) {
 				y := f.EvalF64(x...)[0]
 				if u := bigref.Ulps(y, bigref.Of(g.Func, x...)); !(u <= bigref.Limit(g.Func)) {
 					t.Errorf("%s(%x) = %x, %.3g ulp off, want at most %g", g.Func, x, y, u, bigref.Limit(g.Func))
+				}
+				if z := fused.EvalF64(x...)[0]; !same(y, z) {
+					t.Errorf("%s(%x) = %x, after fusing %x", g.Func, x, y, z)
+				}
+			})
+		})
+	}
+}
+
+// A function of F32s is within a hair of half a ulp: correctly rounded but where the exact value lies within the
+// error of the F64 function from the middle between two F32s.
+func TestAccuracy32(t *testing.T) {
+	for _, g := range bigref.Ranges() {
+		t.Run(g.Func+"/"+g.Name, func(t *testing.T) {
+			t.Parallel()
+			f := elementary.Func(g.Func, program.F32)
+			fused := program.Optimize(f, true)
+			g.Each(400, 8, func(x []float64) {
+				x, ok := bigref.Round32(g.Func, x)
+				if !ok {
+					return
+				}
+				y := f.EvalF64(x...)[0]
+				if u := bigref.Ulps32(float32(y), bigref.Of(g.Func, x...)); !(u <= bigref.Limit32) {
+					t.Errorf("%s(%x) = %x, %.9g ulp off, want at most half", g.Func, x, y, u)
 				}
 				if z := fused.EvalF64(x...)[0]; !same(y, z) {
 					t.Errorf("%s(%x) = %x, after fusing %x", g.Func, x, y, z)
@@ -55,7 +80,7 @@ func TestRangesComplete(t *testing.T) {
 	if len(measured) > 0 {
 		t.Errorf("measured but not there: %v", measured)
 	}
-	if elementary.Func("gamma") != nil {
+	if elementary.Func("gamma", program.F64) != nil {
 		t.Error("Func knows a function that does not exist")
 	}
 }
@@ -108,7 +133,7 @@ func TestSpecialUnary(t *testing.T) {
 		"asin": math.Asin, "acos": math.Acos, "atan": math.Atan, "sinh": math.Sinh, "cosh": math.Cosh,
 		"tanh": math.Tanh, "sigmoid": sigmoid, "softplus": softplus,
 	} {
-		f := elementary.Func(name)
+		f := elementary.Func(name, program.F64)
 		for _, x := range special {
 			for _, x := range []float64{x, -x} {
 				check(t, name, f.EvalF64(x)[0], want(x), x)
@@ -121,7 +146,7 @@ func TestSpecialBinary(t *testing.T) {
 	for name, want := range map[string]func(x, y float64) float64{
 		"atan2": math.Atan2, "hypot": math.Hypot, "pow": math.Pow,
 	} {
-		f := elementary.Func(name)
+		f := elementary.Func(name, program.F64)
 		for _, x := range special {
 			for _, y := range special {
 				for _, p := range [][2]float64{{x, y}, {-x, y}, {x, -y}, {-x, -y}} {
@@ -136,7 +161,7 @@ func TestSpecialBinary(t *testing.T) {
 func TestOdd(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	for _, name := range []string{"sin", "tan", "asin", "atan", "sinh", "tanh"} {
-		f := elementary.Func(name)
+		f := elementary.Func(name, program.F64)
 		for range 1000 {
 			x := r.NormFloat64()
 			if y, z := f.EvalF64(x)[0], f.EvalF64(-x)[0]; !same(y, -z) {
@@ -151,7 +176,7 @@ func TestOdd(t *testing.T) {
 
 // Results that are doubles come out exactly.
 func TestExact(t *testing.T) {
-	log2, exp2, pow, log := elementary.Func("log2"), elementary.Func("exp2"), elementary.Func("pow"), elementary.Func("log10")
+	log2, exp2, pow, log := elementary.Func("log2", program.F64), elementary.Func("exp2", program.F64), elementary.Func("pow", program.F64), elementary.Func("log10", program.F64)
 	for k := -1074; k < 1024; k++ {
 		x := math.Ldexp(1, k)
 		if y := log2.EvalF64(x)[0]; y != float64(k) {
@@ -204,7 +229,7 @@ func TestSharing(t *testing.T) {
 		t.Error("SinCos does not return the values of Sin and Cos")
 	}
 	before = b.Len()
-	if b.Inline(elementary.Func("sin"), x)[0] != sin || b.Inline(elementary.Func("log"), x)[0] != log || elementary.Log(b, x) != log || b.Len() != before {
+	if b.Inline(elementary.Func("sin", program.F64), x)[0] != sin || b.Inline(elementary.Func("log", program.F64), x)[0] != log || elementary.Log(b, x) != log || b.Len() != before {
 		t.Error("an inlined copy of a function does not merge with the one before")
 	}
 	// same argument and guard condition, but another function
@@ -217,7 +242,7 @@ func TestSharing(t *testing.T) {
 		for _, v := range []float64{0.3, -4, 1e5, 3e7, -1e300, tiny, 0, minusZero, inf, nan} {
 			y := f.EvalF64(v)
 			for i, name := range []string{"sin", "log", "cos", "tan", "log2", "log10"} {
-				if want := elementary.Func(name).EvalF64(v)[0]; !same(y[i], want) {
+				if want := elementary.Func(name, program.F64).EvalF64(v)[0]; !same(y[i], want) {
 					t.Errorf("%s(%v) = %v among others, %v alone", name, v, y[i], want)
 				}
 			}
@@ -235,7 +260,7 @@ func TestSharingScope(t *testing.T) {
 	f := b.Finish(in[0], elementary.Sin(b, x))
 	for _, v := range []float64{-1e30, -2, 2, 1e30} {
 		y := f.EvalF64(v)
-		if want := elementary.Func("sin").EvalF64(v)[0]; !same(y[1], want) || v < 0 && !same(y[0], want) {
+		if want := elementary.Func("sin", program.F64).EvalF64(v)[0]; !same(y[1], want) || v < 0 && !same(y[0], want) {
 			t.Errorf("sin(%v) = %v, want %v", v, y, want)
 		}
 	}
@@ -244,7 +269,7 @@ func TestSharingScope(t *testing.T) {
 // Multiplications are strict throughout: later fusing finds nothing to fuse.
 func TestStrict(t *testing.T) {
 	for _, name := range slices.Concat(slices.Collect(maps.Keys(elementary.Unary)), slices.Collect(maps.Keys(elementary.Binary))) {
-		f := elementary.Func(name)
+		f := elementary.Func(name, program.F64)
 		for i, in := range f.Instrs {
 			if in.Op == program.OpMul && !in.Strict {
 				t.Errorf("%s: v%d is a multiplication that may be fused", name, i)
@@ -259,7 +284,7 @@ func TestStrict(t *testing.T) {
 // Fast paths stay lean: instructions outside of guards, constants and bit casts not counted.
 func TestCost(t *testing.T) {
 	for name, most := range map[string]int{"exp": 21, "log": 25, "sin": 35, "cos": 35, "tanh": 27, "sigmoid": 25, "pow": 111} {
-		if n := elementary.Operations(elementary.Func(name)); n > most {
+		if n := elementary.Operations(elementary.Func(name, program.F64)); n > most {
 			t.Errorf("%s takes %d operations, at most %d are wanted", name, n, most)
 		}
 	}

@@ -64,7 +64,7 @@ func (a expArg) inverse(b *program.Builder, n int64) program.Value {
 
 // Exp writes e^x.
 func Exp(b *program.Builder, x program.Value) program.Value {
-	return strict(b, func() program.Value {
+	return double(b, x, func(x program.Value) program.Value {
 		a := expReduce(b, x)
 		return a.times(b, b.Add(a.kernel(b), b.F(1)), x)
 	})
@@ -72,7 +72,7 @@ func Exp(b *program.Builder, x program.Value) program.Value {
 
 // Exp2 writes 2^x.
 func Exp2(b *program.Builder, x program.Value) program.Value {
-	return strict(b, func() program.Value {
+	return double(b, x, func(x program.Value) program.Value {
 		t := b.Add(x, b.F(shifter+expBias))
 		k := b.Sub(t, b.F(shifter+expBias))
 		a := expArg{t: b.Bits(t), k: k, r: b.Mul(b.Sub(x, k), b.F(ln2))}
@@ -82,7 +82,7 @@ func Exp2(b *program.Builder, x program.Value) program.Value {
 
 // Expm1 writes e^x - 1, accurate near 0.
 func Expm1(b *program.Builder, x program.Value) program.Value {
-	return strict(b, func() program.Value {
+	return double(b, x, func(x program.Value) program.Value {
 		a := expReduce(b, atMost(b, 710, atLeast(b, -40, x)))
 		// 2^k p + (2^k - 1), at half scale because k may be 1024
 		s := a.power(b, -1)
@@ -107,7 +107,7 @@ func hyperbolic(b *program.Builder, ax program.Value) (sum, dif, sinh, cosh1 pro
 
 // Sinh writes the hyperbolic sine of x.
 func Sinh(b *program.Builder, x program.Value) program.Value {
-	return strict(b, func() program.Value {
+	return double(b, x, func(x program.Value) program.Value {
 		ax := b.Abs(x)
 		sum, dif, s, c := hyperbolic(b, ax)
 		h := b.Add(b.FMA(dif, c, b.Mul(sum, s)), dif)
@@ -119,7 +119,7 @@ func Sinh(b *program.Builder, x program.Value) program.Value {
 
 // Cosh writes the hyperbolic cosine of x.
 func Cosh(b *program.Builder, x program.Value) program.Value {
-	return strict(b, func() program.Value {
+	return double(b, x, func(x program.Value) program.Value {
 		sum, dif, s, c := hyperbolic(b, b.Abs(x))
 		h := b.Add(b.FMA(dif, s, b.Mul(sum, c)), sum)
 		return b.Add(h, h)
@@ -128,7 +128,7 @@ func Cosh(b *program.Builder, x program.Value) program.Value {
 
 // Tanh writes the hyperbolic tangent of x.
 func Tanh(b *program.Builder, x program.Value) program.Value {
-	return strict(b, func() program.Value {
+	return double(b, x, func(x program.Value) program.Value {
 		ax := atMost(b, 20, b.Abs(x)) // tanh 20 rounds to 1
 		a := expReduce(b, b.Add(ax, ax))
 		s := a.power(b, 0)
@@ -139,7 +139,7 @@ func Tanh(b *program.Builder, x program.Value) program.Value {
 
 // Sigmoid writes 1 / (1 + e^-x).
 func Sigmoid(b *program.Builder, x program.Value) program.Value {
-	return strict(b, func() program.Value {
+	return double(b, x, func(x program.Value) program.Value {
 		e := Exp(b, b.Neg(b.Abs(x)))
 		return b.Div(b.Select(b.Lt(x, b.F(0)), e, b.F(1)), b.Add(e, b.F(1)))
 	})
@@ -147,7 +147,7 @@ func Sigmoid(b *program.Builder, x program.Value) program.Value {
 
 // Softplus writes log(1 + e^x).
 func Softplus(b *program.Builder, x program.Value) program.Value {
-	return strict(b, func() program.Value {
+	return double(b, x, func(x program.Value) program.Value {
 		e := Exp(b, b.Neg(b.Abs(x)))
 		// log(1+e) with 0 <= e <= 1: of half of 1+e where that exceeds sqrt 2
 		big := b.Lt(b.F(0.41421356237309503), e)

@@ -13,7 +13,7 @@ func arcsine(b *program.Builder, ax program.Value) (u, reduced program.Value) {
 
 // Asin writes the arc sine of x.
 func Asin(b *program.Builder, x program.Value) program.Value {
-	return strict(b, func() program.Value {
+	return double(b, x, func(x program.Value) program.Value {
 		u, reduced := arcsine(b, b.Abs(x))
 		y := b.Sub(b.F(halfPi1), b.FMA(u, b.F(2), b.F(-halfPi2)))
 		return orSign(b, b.Select(reduced, y, u), x)
@@ -22,7 +22,7 @@ func Asin(b *program.Builder, x program.Value) program.Value {
 
 // Acos writes the arc cosine of x.
 func Acos(b *program.Builder, x program.Value) program.Value {
-	return strict(b, func() program.Value {
+	return double(b, x, func(x program.Value) program.Value {
 		u, reduced := arcsine(b, b.Abs(x))
 		// pi/2 - asin x without reduction; pi - 2u for x < -1/2; 2u for x > 1/2
 		a := b.Select(reduced, u, orSign(b, u, x))
@@ -49,14 +49,14 @@ func arctangent(b *program.Builder, y, x program.Value) program.Value {
 
 // Atan writes the arc tangent of x.
 func Atan(b *program.Builder, x program.Value) program.Value {
-	return strict(b, func() program.Value {
+	return double(b, x, func(x program.Value) program.Value {
 		return orSign(b, arctangent(b, b.Abs(x), b.F(1)), x)
 	})
 }
 
 // Atan2 writes the angle of the point (x, y), in [-pi, pi].
 func Atan2(b *program.Builder, y, x program.Value) program.Value {
-	return strict(b, func() program.Value {
+	return double2(b, y, x, func(y, x program.Value) program.Value {
 		ax, ay := b.Abs(x), b.Abs(y)
 		most := b.Max(ay, ax) // NaN if ax is
 		// sums must not overflow, products not be subnormal

@@ -56,7 +56,7 @@ func logSum(b *program.Builder, k, f program.Value) program.Value {
 // usual case, a normal number, is told by one comparison of its bits; all else is in a
 // guard that does the work again.
 func logOf(b *program.Builder, x program.Value, formula func(k, m program.Value) program.Value) program.Value {
-	return strict(b, func() program.Value {
+	return double(b, x, func(x program.Value) program.Value {
 		k, m, _ := decompose(b, x, false)
 		y := formula(k, m)
 		// Whether the bits minus those of minNormal are beyond those of the largest number,
@@ -104,7 +104,7 @@ func Log10(b *program.Builder, x program.Value) program.Value {
 
 // Log1p writes log(1 + x), accurate near 0.
 func Log1p(b *program.Builder, x program.Value) program.Value {
-	return strict(b, func() program.Value {
+	return double(b, x, func(x program.Value) program.Value {
 		one := b.F(1)
 		u := b.Add(one, x)
 		v := b.Sub(u, one)

@@ -48,7 +48,7 @@ func logDD(b *program.Builder, x program.Value) dd {
 
 // Pow writes x to the power y.
 func Pow(b *program.Builder, x, y program.Value) program.Value {
-	return strict(b, func() program.Value {
+	return double2(b, x, y, func(x, y program.Value) program.Value {
 		ax := b.Abs(x)
 		l := logDD(b, ax)
 		// the logarithms of 0, infinity and NaN

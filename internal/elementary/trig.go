@@ -65,7 +65,7 @@ func SinCos(b *program.Builder, x program.Value) (sin, cos program.Value) {
 
 // Sin writes the sine of x.
 func Sin(b *program.Builder, x program.Value) program.Value {
-	return strict(b, func() program.Value {
+	return double(b, x, func(x program.Value) program.Value {
 		a := newAngle(b, x)
 		s := b.Select(a.even, a.sin, a.cos)
 		return flip(b, s, b.IXor(b.Shl(a.q, b.I(62)), b.Bits(x)))
@@ -74,7 +74,7 @@ func Sin(b *program.Builder, x program.Value) program.Value {
 
 // Cos writes the cosine of x.
 func Cos(b *program.Builder, x program.Value) program.Value {
-	return strict(b, func() program.Value {
+	return double(b, x, func(x program.Value) program.Value {
 		a := newAngle(b, x)
 		c := b.Select(a.even, a.cos, a.sin)
 		return flip(b, c, b.Shl(b.IAdd(a.q, b.I(1)), b.I(62)))
@@ -83,7 +83,7 @@ func Cos(b *program.Builder, x program.Value) program.Value {
 
 // Tan writes the tangent of x.
 func Tan(b *program.Builder, x program.Value) program.Value {
-	return strict(b, func() program.Value {
+	return double(b, x, func(x program.Value) program.Value {
 		a := newAngle(b, x)
 		t := b.Div(b.Select(a.even, a.sin, a.cos), b.Select(a.even, a.cos, a.sin))
 		return flip(b, t, b.IXor(b.Shl(a.q, b.I(63)), b.Bits(x)))

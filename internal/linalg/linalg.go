@@ -2,7 +2,8 @@
 // 64 residuals) into per-sample programs: solves, least squares and singular
 // values for optimizer methods. Numbers enter and leave as values of a
 // [program.Builder]; vectors are []Value, matrices [][]Value by rows. Nothing is
-// computed here: the functions append instructions and return what to read.
+// computed here: the functions append instructions and return what to read. All numbers are of the Builder's
+// type; eps stands for its [program.Builder.Eps].
 //
 // Small sizes are written as straight code, larger ones as loops over local
 // arrays, so that a program stays short; matrices of constants fold away. No
@@ -20,9 +21,6 @@ import (
 
 // Value is a value of a program.
 type Value = program.Value
-
-// eps is the distance from 1 to the next number.
-const eps = 0x1p-52
 
 // fail is how a Builder reports what cannot be written; see program.Catch.
 func fail(format string, args ...any) {
@@ -176,9 +174,10 @@ func NormInf(b *program.Builder, x []Value) Value {
 // if a is subnormal. Where a is infinite or NaN it is 0, which turns infinities
 // into NaN.
 func powerScale(b *program.Builder, a Value) Value {
-	const exponent = 0x7ff << 52
-	e := b.IAnd(b.Bits(b.Select(b.Lt(a, b.F(0x1p-1022)), b.F(0x1p-1022), a)), b.I(exponent))
-	return b.FromBits(b.ISub(b.I(exponent), e))
+	least := b.F(b.MinNormal())
+	exponent := b.I(int64(b.Float().Bits(math.Inf(1)))) // all its bits set
+	e := b.IAnd(b.Bits(b.Select(b.Lt(a, least), least, a)), exponent)
+	return b.FromBits(b.ISub(exponent, e))
 }
 
 // constant reports whether all elements of A are constants.

@@ -13,6 +13,9 @@ import (
 	"invar/program"
 )
 
+// eps is that of the float64s that most tests compute in.
+const eps = 0x1p-52
+
 func TestVectors(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	for _, n := range []int{1, 2, 5, 16} {

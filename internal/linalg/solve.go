@@ -42,7 +42,7 @@ func SolveLU(b *program.Builder, A [][]Value, rhs []Value) (x []Value, singular 
 				m.set(i, j, b.Sub(m.at(i, j), mul(b, l, m.at(k, j))))
 			})
 		})
-		return []Value{b.And(ok[0], b.Gt(b.Abs(pivot), b.Mul(b.F(4*float64(n)*eps), size)))}
+		return []Value{b.And(ok[0], b.Gt(b.Abs(pivot), b.Mul(b.F(4*float64(n)*b.Eps()), size)))}
 	})
 	w.down(0, n, func(i index) { // x takes the place of rhs
 		s := w.less(m.at(i, at(n)), i.Plus(1), at(n), func(j index) Value { return mul(b, m.at(i, j), m.at(j, at(n))) })
@@ -90,7 +90,7 @@ func SolveCholesky(b *program.Builder, A [][]Value, rhs []Value) (x []Value, not
 				m.set(i, j, b.Sub(m.at(i, j), mul(b, l, m.at(j, k))))
 			})
 		})
-		good := b.Gt(pivot, b.Mul(b.F(4*float64(n)*eps), b.Abs(diagonal.at(k, at(0)))))
+		good := b.Gt(pivot, b.Mul(b.F(4*float64(n)*b.Eps()), b.Abs(diagonal.at(k, at(0)))))
 		return []Value{b.And(ok[0], good)} // +Inf is not above itself
 	})
 	v := w.matrix(n, 1)

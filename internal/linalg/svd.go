@@ -28,7 +28,7 @@ func sweeps(n int) int {
 // The method is one-sided Jacobi (Hestenes 1958, with the pair order of de Rijk
 // 1989), which finds small singular values of graded matrices to high relative
 // accuracy (Demmel & Veselic 1992), with a fixed number of sweeps. A is scaled by
-// a power of two first; singular values below about 1e-77 of the largest are not
+// a power of two first; singular values below about 1e-77 of the largest (1e-9 for F32) are not
 // resolved. Where one is 0, its column of U is 0 too if m >= n, else its column
 // of V. A NaN or infinity in A makes singular values NaN.
 func SVD(b *program.Builder, A [][]Value) (U [][]Value, S []Value, V [][]Value) {
@@ -125,7 +125,7 @@ func (j jacobi) rotate(p, q index) {
 	})
 	xx, yy, xy := dots[0], dots[1], dots[2]
 	// tan of the smaller angle; none where the cosine between the columns is below eps.
-	done := b.Le(b.Mul(xy, xy), b.Mul(b.F(eps*eps), b.Mul(xx, yy)))
+	done := b.Le(b.Mul(xy, xy), b.Mul(b.F(b.Eps()*b.Eps()), b.Mul(xx, yy)))
 	d, h := b.Sub(xx, yy), b.Add(xy, xy)
 	r := b.Sqrt(b.Add(b.Mul(d, d), b.Mul(h, h)))
 	t := b.Select(done, b.F(0), b.Div(h, b.Add(b.Abs(d), r)))
@@ -172,7 +172,7 @@ func rowsOf(x []Value, cols int) [][]Value {
 // evaluate folds what write does with a constant matrix and a constant vector:
 // loops over arrays, which a Builder does not fold.
 func evaluate(b *program.Builder, A [][]Value, g []float64, write func(b *program.Builder, A [][]Value, g []Value) []Value) []Value {
-	f := program.NewBuilder("constant")
+	f := program.NewBuilderOf(b.Float(), "constant")
 	in := f.Inputs("a", len(A)*len(A[0]))
 	fn := f.Finish(write(f, rowsOf(in, len(A[0])), f.Inputs("g", len(g)))...)
 	args := make([]float64, 0, len(in)+len(g))

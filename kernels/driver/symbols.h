@@ -1,4 +1,5 @@
-/* The driver's functions that gorgonia.org/cu calls (cuInit apart: table.c has its own), for the macro X. */
+/* The driver's functions that gorgonia.org/cu calls (cuInit apart: table.c has its own) and those that it lacks, for the
+   macro X. */
 X(cuArray3DCreate_v2)
 X(cuArray3DGetDescriptor_v2)
 X(cuArrayCreate_v2)
@@ -74,6 +75,7 @@ X(cuMemFreeHost)
 X(cuMemFree_v2)
 X(cuMemGetAddressRange_v2)
 X(cuMemGetInfo_v2)
+X(cuMemHostAlloc)
 X(cuMemPrefetchAsync)
 X(cuMemcpy)
 X(cuMemcpy2DAsync_v2)

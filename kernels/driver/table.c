@@ -1,4 +1,4 @@
-// The table in front of the driver: every driver function that gorgonia.org/cu names is defined here and jumps to
+// The table in front of the driver: every driver function of symbols.h is defined here and jumps to
 // where its pointer says. The pointers are filled when the driver is opened; until then, and where there
 // is no driver, they lead to a function that answers "no device". So the program starts anywhere.
 #include <dlfcn.h>

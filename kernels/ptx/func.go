@@ -3,6 +3,8 @@ package ptx
 import (
 	"fmt"
 	"math"
+	"math/bits"
+	"slices"
 	"strings"
 
 	"invar/program"
@@ -15,8 +17,15 @@ type emitter struct {
 	regs   [program.Bool + 1]int // how many of each type
 	words  int                   // 32-bit registers
 	labels int
-	arrays []int       // lengths of the local arrays
-	tables [][]float64 // of all functions
+	arrays []program.LocalArray
+	tables []table         // of all functions
+	bounds map[string]span // of narrow registers that are inputs of functions
+}
+
+// table is a table in the module's memory: its entries, rounded to the type that it is stored in.
+type table struct {
+	typ     program.Type
+	entries []uint64
 }
 
 // line writes one instruction, or label, or comment.
@@ -69,9 +78,14 @@ func (e *emitter) write(template, d string, args ...string) {
 	}
 }
 
+// move moves a to d; both are narrow or both are not, unless d is not and a is.
 func (e *emitter) move(t program.Type, d, a string) {
-	if d != a {
-		e.write(byType[t].move, d, a)
+	switch {
+	case d == a:
+	case isNarrow(d):
+		e.line("mov.s32 %s, %s;", d, a)
+	default:
+		e.write(byType[t].move, d, e.wide(a))
 	}
 }
 
@@ -83,6 +97,14 @@ func (e *emitter) inRegister(t program.Type, a string) string {
 	d := e.register(t)
 	e.move(t, d, a)
 	return d
+}
+
+// like is a new register of the width that a has.
+func (e *emitter) like(a string, t program.Type) string {
+	if isNarrow(a) {
+		return e.word()
+	}
+	return e.register(t)
 }
 
 // assignment is one part of an assignment of several registers at once.
@@ -99,7 +121,7 @@ func (e *emitter) assign(all []assignment) {
 	}
 	for i, m := range all {
 		if m.a != m.d && written[m.a] {
-			t := e.register(m.typ)
+			t := e.like(m.a, m.typ)
 			e.move(m.typ, t, m.a)
 			all[i].a = t
 		}
@@ -110,70 +132,167 @@ func (e *emitter) assign(all []assignment) {
 }
 
 // constant is how a constant is written as an operand.
-func constant(t program.Type, bits uint64) string {
-	if t == program.F64 {
-		return fmt.Sprintf("0d%016X", bits)
+func constant(t program.Type, b uint64) string {
+	switch t {
+	case program.F64:
+		return fmt.Sprintf("0d%016X", b)
+	case program.F32:
+		return fmt.Sprintf("0f%08X", b)
 	}
-	if v := int64(bits); v >= -1<<31 && v < 1<<31 {
+	if v := int64(b); v >= -1<<31 && v < 1<<31 {
 		return fmt.Sprint(v)
 	}
-	return fmt.Sprintf("0x%X", bits)
+	return fmt.Sprintf("0x%X", b)
 }
 
 // function is a Func being written.
 type function struct {
 	*emitter
-	f       *program.Func
-	in      []string // operands that stand for the inputs
-	ref     []string // operand that stands for each value
-	counter []string // register of each loop's counter
-	array   []int    // number of each array in the kernel
-	table   []int    // number of each table in the kernel
-	end     map[int]int
+	f        *program.Func
+	in       []string // operands that stand for the inputs
+	ref      []string // operand that stands for each value
+	spans    []span   // of its I64 values
+	written  []bool
+	computed []bool   // values that arithmetic works on
+	counter  []string // register of each loop's counter
+	array    []int    // number of each array in the kernel
+	end      map[int]int
 }
 
 // call writes f in line. in names its inputs, registers that f does not change; the operands that stand for its
 // outputs are returned.
 func (e *emitter) call(f *program.Func, in []string) ([]string, error) {
+	w, err := e.function(f, in)
+	if err != nil {
+		return nil, err
+	}
+	return w.values(f.Out), nil
+}
+
+// function prepares f for being written in line, in parts.
+func (e *emitter) function(f *program.Func, in []string) (*function, error) {
 	if err := checkCounters(f); err != nil {
 		return nil, err
 	}
-	w := &function{emitter: e, f: f, in: in, ref: make([]string, len(f.Instrs)), counter: make([]string, len(f.Loops)), end: map[int]int{}}
-	for _, n := range f.Arrays {
+	known := spans(f, func(i int) span {
+		if b, ok := e.bounds[in[i]]; ok {
+			return b
+		}
+		return anything
+	})
+	n := len(f.Instrs)
+	w := &function{emitter: e, f: f, in: in, spans: known, ref: make([]string, n), written: make([]bool, n), computed: make([]bool, n), counter: make([]string, len(f.Loops)), end: map[int]int{}}
+	for _, a := range f.Arrays {
 		w.array = append(w.array, len(e.arrays))
-		e.arrays = append(e.arrays, n)
-	}
-	for _, t := range f.Tables {
-		w.table = append(w.table, e.addTable(t))
+		e.arrays = append(e.arrays, a)
 	}
 	for i := range f.Instrs {
-		if op := f.Instrs[i].Op; op == program.OpEndLoop || op == program.OpEndGuard {
-			w.end[int(f.Instrs[i].Imm)] = i
+		in := &f.Instrs[i]
+		if in.Op == program.OpEndLoop || in.Op == program.OpEndGuard {
+			w.end[int(in.Imm)] = i
 		}
-	}
-	w.run(0, len(f.Instrs))
-	out := make([]string, len(f.Out))
-	for i, v := range f.Out {
-		out[i] = w.ref[v]
-	}
-	return out, nil
-}
-
-// addTable gives the number of a table with these entries.
-func (e *emitter) addTable(t []float64) int {
-next:
-	for i, u := range e.tables {
-		if len(u) != len(t) {
-			continue
-		}
-		for k := range u {
-			if math.Float64bits(u[k]) != math.Float64bits(t[k]) {
-				continue next
+		if row := instructions[in.Op]; strings.Contains(row, "$t") || strings.Contains(row, ".f64") {
+			for k := range in.Op.NumArgs() {
+				w.computed[in.Arg(k)] = true
 			}
 		}
-		return i
 	}
-	e.tables = append(e.tables, t)
+	return w, nil
+}
+
+// values writes what the given values need and has not been written, and returns the operands that stand for them.
+func (w *function) values(out []program.Value) []string {
+	need := w.needs(out)
+	for i := 0; i < len(need); i++ {
+		last := w.block(i)
+		if need[i] && !w.written[i] {
+			w.run(i, last+1)
+			for k := i; k <= last; k++ {
+				w.written[k] = true
+			}
+		}
+		i = last
+	}
+	refs := make([]string, len(out))
+	for i, v := range out {
+		refs[i] = w.ref[v]
+	}
+	return refs
+}
+
+// block is the last instruction of what is written as a whole with the one at i, which is in no block: a loop, a guard
+// with its merges, or the instruction alone.
+func (w *function) block(i int) int {
+	switch w.f.Instrs[i].Op {
+	case program.OpLoop:
+		i = w.end[i]
+	case program.OpGuard:
+		for i = w.end[i]; i+1 < len(w.f.Instrs) && w.f.Instrs[i+1].Op == program.OpMerge; i++ {
+		}
+	}
+	return i
+}
+
+// needs marks what the values are made of: blocks as a whole, and with one access of an array all of them.
+func (w *function) needs(out []program.Value) []bool {
+	f := w.f
+	first := make([]int, len(f.Instrs)) // of the block
+	for i := 0; i < len(f.Instrs); i++ {
+		last := w.block(i)
+		for k := i; k <= last; k++ {
+			first[k] = i
+		}
+		i = last
+	}
+	accesses := make([][]int, len(f.Arrays))
+	for i := range f.Instrs {
+		if op := f.Instrs[i].Op; op == program.OpLoad || op == program.OpStore {
+			a := f.Instrs[i].Imm & 0xffffffff
+			accesses[a] = append(accesses[a], i)
+		}
+	}
+	need := make([]bool, len(f.Instrs))
+	var todo []int
+	mark := func(i int) {
+		i = first[i]
+		if need[i] {
+			return
+		}
+		for k := i; k <= w.block(i); k++ {
+			need[k] = true
+			todo = append(todo, k)
+		}
+	}
+	for _, v := range out {
+		mark(int(v))
+	}
+	for len(todo) > 0 {
+		in := &f.Instrs[todo[len(todo)-1]]
+		todo = todo[:len(todo)-1]
+		for k := range in.Op.NumArgs() {
+			mark(int(in.Arg(k)))
+		}
+		if in.Op == program.OpLoad || in.Op == program.OpStore {
+			for _, i := range accesses[in.Imm&0xffffffff] {
+				mark(i)
+			}
+		}
+	}
+	return need
+}
+
+// addTable gives the number of a table with these entries as numbers of type t.
+func (e *emitter) addTable(t program.Type, entries []float64) int {
+	rounded := make([]uint64, len(entries))
+	for i, x := range entries {
+		rounded[i] = t.Bits(x)
+	}
+	for i, u := range e.tables {
+		if u.typ == t && slices.Equal(u.entries, rounded) {
+			return i
+		}
+	}
+	e.tables = append(e.tables, table{t, rounded})
 	return len(e.tables) - 1
 }
 
@@ -212,8 +331,13 @@ func (w *function) one(i int) {
 			return
 		}
 	}
+	t := w.f.Precision(in)
+	class := byType[t].class
 	if in.Op == program.OpStore {
-		w.line("st.local.f64 %s, %s;", w.element(in), w.inRegister(program.F64, w.ref[in.A]))
+		w.line("st.local.%s %s, %s;", class, w.element(in), w.inRegister(t, w.ref[in.A]))
+		return
+	}
+	if w.narrow(i) {
 		return
 	}
 	d := w.register(in.Type)
@@ -224,30 +348,57 @@ func (w *function) one(i int) {
 	case program.OpIndex:
 		w.line("cvt.s64.s32 %s, %s;", d, w.affine(w.f.Affines[in.Imm]))
 	case program.OpLoad:
-		w.line("ld.local.f64 %s, %s;", d, w.element(in))
+		w.line("ld.local.%s %s, %s;", class, d, w.element(in))
 	case program.OpTable:
-		t := w.f.Tables[in.Imm]
+		entries := w.f.Tables[in.Imm]
 		at := w.register(program.I64)
 		base := w.register(program.I64)
-		w.line("and.b64 %s, %s, %d;", at, w.ref[in.A], len(t)-1)
-		w.line("shl.b64 %s, %s, 3;", at, at)
-		w.line("mov.u64 %s, table%d;", base, w.table[in.Imm])
+		w.line("and.b64 %s, %s, %d;", at, w.wide(w.ref[in.A]), len(entries)-1)
+		w.line("shl.b64 %s, %s, %d;", at, at, bits.TrailingZeros(uint(byType[t].size)))
+		w.line("mov.u64 %s, table%d;", base, w.addTable(t, entries))
 		w.line("add.s64 %s, %s, %s;", base, base, at)
-		w.line("ld.global.f64 %s, [%s];", d, base)
+		w.line("ld.global.%s %s, [%s];", class, d, base)
 	default:
-		template := instructions[in.Op]
 		if in.Op == program.OpSelect || in.Op == program.OpMerge {
-			template = byType[in.Type].choose
+			t = in.Type
 		}
-		if template == "" {
+		row := rowOf(in.Op, t)
+		if in.Op == program.OpNeg && t == program.F64 && !w.computed[i] {
+			row = negBits
+		}
+		if row == "" {
 			panic("ptx: no instruction for " + in.Op.String())
 		}
 		args := make([]string, in.Op.NumArgs())
 		for k := range args {
-			args[k] = w.ref[in.Arg(k)]
+			args[k] = w.wide(w.ref[in.Arg(k)])
 		}
-		w.write(template, d, args...)
+		w.write(row, d, args...)
 	}
+}
+
+// narrow writes an instruction on integers that fit 32 bits, if it is one.
+func (w *function) narrow(i int) bool {
+	in := &w.f.Instrs[i]
+	template := narrowed[in.Op]
+	if template == "" || in.Type == program.I64 && !w.spans[i].fits() || in.Type.IsFloat() || in.Op == program.OpSelect && in.Type == program.Bool {
+		return false
+	}
+	args := make([]string, in.Op.NumArgs())
+	for k := range args {
+		v := in.Arg(k)
+		args[k] = w.ref[v]
+		if w.f.Instrs[v].Type == program.I64 && (!w.spans[v].fits() || !isNarrow(args[k]) && w.f.Instrs[v].Op != program.OpConst) {
+			return false
+		}
+	}
+	if in.Type == program.I64 {
+		w.ref[i] = w.word()
+	} else {
+		w.ref[i] = w.register(in.Type)
+	}
+	w.write(template, w.ref[i], args...)
+	return true
 }
 
 // affine writes the sum of an index expression, 32 bits wide.
@@ -277,14 +428,15 @@ func (w *function) affine(a program.Affine) string {
 func (w *function) element(in *program.Instr) string {
 	a := w.f.Affines[in.Imm>>32]
 	array := w.array[in.Imm&0xffffffff]
+	size := byType[w.arrays[array].Type].size
 	if len(a.Terms) == 0 {
-		return fmt.Sprintf("[array%d+%d]", array, 8*a.Const)
+		return fmt.Sprintf("[array%d+%d]", array, size*a.Const)
 	}
 	index := w.affine(program.Affine{Terms: a.Terms}) // the constant part goes into the instruction
 	base, at := w.register(program.I64), w.register(program.I64)
 	w.line("mov.u64 %s, array%d;", base, array)
-	w.line("mad.wide.s32 %s, %s, 8, %s;", at, index, base)
-	return fmt.Sprintf("[%s+%d]", at, 8*a.Const)
+	w.line("mad.wide.s32 %s, %s, %d, %s;", at, index, size, base)
+	return fmt.Sprintf("[%s+%d]", at, size*a.Const)
 }
 
 func (w *function) loop(at, end int) {
@@ -415,11 +567,11 @@ func checkCounters(f *program.Func) error {
 		}
 	}
 	total := 0
-	for _, n := range f.Arrays {
-		total += n
+	for _, a := range f.Arrays {
+		total += a.Len * byType[a.Type].size
 	}
-	if total > MaxLocal/8 {
-		return fmt.Errorf("ptx: %s: local arrays of %d bytes, %d are allowed on a GPU", f.Name, 8*total, MaxLocal)
+	if total > MaxLocal {
+		return fmt.Errorf("ptx: %s: local arrays of %d bytes, %d are allowed on a GPU", f.Name, total, MaxLocal)
 	}
 	return nil
 }

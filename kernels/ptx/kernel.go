@@ -72,7 +72,7 @@ func Compile(p *program.Program, trace []int) (*Kernel, error) {
 	}
 	for _, s := range trace {
 		if s < 0 || s >= len(p.Slots) || p.Slots[s].Type == program.Bool {
-			return nil, fmt.Errorf("ptx: %s: a trace of slot %d, want an F64 or I64 slot below %d", p.Name, s, len(p.Slots))
+			return nil, fmt.Errorf("ptx: %s: a trace of slot %d, want a slot of a number below %d", p.Name, s, len(p.Slots))
 		}
 	}
 	k := &kernel{p: p, traced: trace, params: Params}
@@ -89,30 +89,28 @@ func Compile(p *program.Program, trace []int) (*Kernel, error) {
 
 // kernel is a kernel being written. The frame around the program's functions is
 //
-//	read the parameters; go on with the sample saved by the launch before, if there is one
+//	read the parameters; go on with the sample saved by the launch before, or take one and set it up
 //	loop:
-//	    without a sample: take the next or leave; set it up
-//	    step; where it ends: write the results and be without a sample
-//	    once the budget is spent: save and leave
+//	    step; where it ends: write the results, take the next and set it up
+//	    go on until the budget is spent
+//	save and leave
 //
-// with one loop for all that, not one within another: threads that run side by side meet again at every
-// step, and one whose sample ends waits for nobody else's to get the next.
+// Who finds no sample to take leaves. There is one loop for all that, not one within another: threads that run side by
+// side meet again at every step, and one whose sample ends waits for nobody else's to get the next.
 type kernel struct {
 	emitter
 	p      *program.Program
 	traced []int
 	params []string
 
-	param    map[string]string // registers with the parameters
-	sample   string            // its sample
-	live     string            // predicate: it has one
-	left     string            // steps left in its budget
-	kept     []program.Slot    // state carried from step to step
-	state    []string          // registers of it
-	last     string            // iteration that was traced last
-	saved    int
-	loop     string
-	finished string
+	param  map[string]string // registers with the parameters
+	sample string            // its sample
+	left   string            // steps left in its budget, 32 bits
+	kept   []program.Slot    // state carried from step to step
+	state  []string          // registers of it
+	last   string            // iteration that was traced last
+	saved  int
+	loop   string
 }
 
 // run writes a kernel that reports ends only: it carries what a running sample needs and computes the
@@ -122,72 +120,99 @@ func (k *kernel) run() error {
 	for _, i := range s.Kept {
 		k.kept = append(k.kept, k.p.Slots[i])
 	}
-	k.begin()
-	running := k.label("running")
-	k.line("@%s bra %s;", k.live, running)
-	in := k.take()
-	out, err := k.call(s.Setup, in)
-	if err != nil {
-		return err
-	}
-	if s.Ended { // by Setup: the results are what Setup makes of all slots
-		k.comment("a sample may end before its first step")
-		ok, going := k.register(program.Bool), k.label("going")
-		k.line("setp.eq.s64 %s, %s, 0;", ok, out[len(out)-1])
-		k.line("@%s bra %s;", ok, going)
-		whole := *k.p.Setup
-		whole.Out = nil
-		for _, r := range k.p.Results {
-			whole.Out = append(whole.Out, k.p.Setup.Out[r])
+	bounds := counters(s)
+	refill := func() error {
+		again := k.label("take")
+		if s.Ended {
+			k.line("%s:", again)
 		}
-		res, err := k.call(&whole, in)
+		in := k.take()
+		out, err := k.call(s.Setup, in)
 		if err != nil {
 			return err
 		}
-		k.results(res, whole.OutTypes())
-		k.line("bra %s;", k.finished)
-		k.line("%s:", going)
+		if s.Ended { // by Setup: the results are what Setup makes of all slots
+			k.comment("a sample may end before its first step")
+			ok, going := k.register(program.Bool), k.label("going")
+			k.line("setp.eq.s64 %s, %s, 0;", ok, k.wide(out[len(out)-1]))
+			k.line("@%s bra %s;", ok, going)
+			whole := *k.p.Setup
+			whole.Out = nil
+			for _, r := range k.p.Results {
+				whole.Out = append(whole.Out, k.p.Setup.Out[r])
+			}
+			res, err := k.call(&whole, in)
+			if err != nil {
+				return err
+			}
+			k.results(res, whole.OutTypes())
+			k.line("bra %s;", again)
+			k.line("%s:", going)
+		}
+		k.set(0, out[:len(s.Kept)])
+		return nil
 	}
-	k.set(0, out[:len(s.Kept)])
-	k.line("%s:", running)
+	if err := k.begin(bounds, refill); err != nil {
+		return err
+	}
 	k.comment("step")
-	next, err := k.call(s.Step, k.state)
+	whole, err := merged(s)
 	if err != nil {
 		return err
 	}
-	goes, on := next[len(next)-1], k.label("on")
-	k.line("@%s bra %s;", goes, on)
-	k.comment("the sample ends with this step: its results, from the state before it")
-	res, err := k.call(s.Final, k.state)
+	w, err := k.function(whole, k.state)
 	if err != nil {
 		return err
 	}
-	k.results(res, s.Final.OutTypes())
-	k.line("bra %s;", k.finished)
+	steps := len(s.Step.Out)
+	next := w.values(whole.Out[:steps])
+	on, taken := k.label("on"), k.label("taken")
+	k.line("@%s bra %s;", next[steps-1], on)
+	k.comment("the sample ends with this step: its results")
+	k.results(w.values(whole.Out[steps:]), s.Report)
+	if err := refill(); err != nil {
+		return err
+	}
+	k.line("bra %s;", taken)
 	k.line("%s:", on)
-	k.set(s.Fixed, next[:len(next)-1])
+	k.set(s.Fixed, next[:steps-1])
+	k.line("%s:", taken)
 	k.finish()
 	return nil
+}
+
+// merged is one function with the outputs of Step and then those of Final, so that what both compute is there once.
+func merged(s *program.Stages) (f *program.Func, err error) {
+	defer program.Catch(&err)
+	b := program.NewBuilder("step")
+	var in []program.Value
+	for _, t := range s.Step.In {
+		in = append(in, b.Input("", t))
+	}
+	out := append(b.Inline(s.Step, in...), b.Inline(s.Final, in...)...)
+	return b.Finish(out...), nil
 }
 
 // trace writes a kernel that carries all slots and records some of them.
 func (k *kernel) trace() error {
 	p := k.p
 	k.kept = p.Slots
-	k.begin()
-	running := k.label("running")
-	k.line("@%s bra %s;", k.live, running)
-	out, err := k.call(p.Setup, k.take())
-	if err != nil {
+	refill := func() error {
+		out, err := k.call(p.Setup, k.take())
+		if err != nil {
+			return err
+		}
+		k.set(0, out)
+		k.line("mov.b64 %s, -1;", k.last)
+		return nil
+	}
+	if err := k.begin(nil, refill); err != nil {
 		return err
 	}
-	k.set(0, out)
-	k.line("mov.b64 %s, -1;", k.last)
-	k.line("%s:", running)
 	k.record()
-	ended, going := k.register(program.Bool), k.label("going")
-	k.line("setp.eq.s64 %s, %s, 0;", ended, k.state[p.Status])
-	k.line("@%s bra %s;", ended, going)
+	runs, going, taken := k.register(program.Bool), k.label("going"), k.label("taken")
+	k.line("setp.eq.s64 %s, %s, 0;", runs, k.state[p.Status])
+	k.line("@%s bra %s;", runs, going)
 	var res []string
 	var types []program.Type
 	for _, r := range p.Results {
@@ -195,7 +220,10 @@ func (k *kernel) trace() error {
 		types = append(types, p.Slots[r].Type)
 	}
 	k.results(res, types)
-	k.line("bra %s;", k.finished)
+	if err := refill(); err != nil {
+		return err
+	}
+	k.line("bra %s;", taken)
 	k.line("%s:", going)
 	k.comment("step")
 	next, err := k.call(p.Step, k.state)
@@ -209,6 +237,7 @@ func (k *kernel) trace() error {
 		}
 	}
 	k.assign(all)
+	k.line("%s:", taken)
 	k.finish()
 	return nil
 }
@@ -225,31 +254,42 @@ func (k *kernel) word64(array, index string) string {
 	return at
 }
 
-// begin writes all up to the point where a thread without a sample takes one.
-func (k *kernel) begin() {
+// begin writes all up to the loop; refill writes what takes a sample and sets it up, and counters bounds
+// the state that counts.
+func (k *kernel) begin(counters map[int]span, refill func() error) error {
 	k.param = map[string]string{}
 	for i, name := range k.params {
 		r := k.register(program.I64)
 		k.line("ld.param.u64 %s, [p%d]; // %s", r, i, name)
 		k.param[name] = r
 	}
-	k.sample, k.left = k.register(program.I64), k.register(program.I64)
-	k.live = k.register(program.Bool)
-	for _, s := range k.kept {
-		k.state = append(k.state, k.register(s.Type))
+	k.sample, k.left = k.register(program.I64), k.word()
+	k.bounds = map[string]span{}
+	for i, s := range k.kept {
+		if b, ok := counters[i]; ok {
+			k.state = append(k.state, k.word())
+			k.bounds[k.state[i]] = b
+		} else {
+			k.state = append(k.state, k.register(s.Type))
+		}
 		k.comment("%s is %s", k.state[len(k.state)-1], plain(s.Name))
 	}
-	k.line("mov.b64 %s, %s;", k.left, k.param["budget"])
+	few := k.register(program.I64)
+	k.line("min.u64 %s, %s, %d; // counted in 32 bits", few, k.param["budget"], math.MaxInt32)
+	k.line("cvt.u32.u64 %s, %s;", k.left, few)
 	k.saved = 1 + len(k.kept)
 	if len(k.traced) > 0 {
 		k.last = k.register(program.I64)
 		k.saved++
 	}
+	k.loop = k.label("next")
 
-	k.comment("go on with a saved sample, if there is one (else what is loaded here is not used)")
+	k.comment("go on with a saved sample, if there is one")
 	at, next := k.place()
+	none, first := k.register(program.Bool), k.label("first")
 	k.line("ld.global.u64 %s, [%s];", k.sample, at)
-	k.line("setp.ne.s64 %s, %s, 0;", k.live, k.sample)
+	k.line("setp.eq.s64 %s, %s, 0;", none, k.sample)
+	k.line("@%s bra %s;", none, first)
 	k.line("sub.s64 %s, %s, 1;", k.sample, k.sample)
 	for i, s := range k.kept {
 		k.line("add.s64 %s, %s, %s;", at, at, next)
@@ -259,8 +299,13 @@ func (k *kernel) begin() {
 		k.line("add.s64 %s, %s, %s;", at, at, next)
 		k.line("ld.global.u64 %s, [%s];", k.last, at)
 	}
-	k.loop, k.finished = k.label("next"), k.label("finished")
+	k.line("bra %s;", k.loop)
+	k.line("%s:", first)
+	if err := refill(); err != nil {
+		return err
+	}
 	k.line("%s:", k.loop)
+	return nil
 }
 
 // place writes where this thread saves its sample: the address of word 0 and the bytes from one word to the next.
@@ -287,12 +332,20 @@ func (k *kernel) columns(array string) (at, next string) {
 	return k.word64(array, k.sample), next
 }
 
+// load and store move a piece of state from and to the word that saves it; an f32 takes the first half of it.
 func (k *kernel) load(t program.Type, d, at string) {
 	switch t {
-	case program.F64:
-		k.line("ld.global.f64 %s, [%s];", d, at)
+	case program.F64, program.F32:
+		k.line("ld.global.%s %s, [%s];", byType[t].class, d, at)
 	case program.I64:
-		k.line("ld.global.u64 %s, [%s];", d, at)
+		r := d
+		if isNarrow(d) {
+			r = k.register(t)
+		}
+		k.line("ld.global.u64 %s, [%s];", r, at)
+		if r != d {
+			k.line("cvt.u32.u64 %s, %s;", d, r)
+		}
 	case program.Bool:
 		r := k.register(program.I64)
 		k.line("ld.global.u64 %s, [%s];", r, at)
@@ -302,10 +355,10 @@ func (k *kernel) load(t program.Type, d, at string) {
 
 func (k *kernel) store(t program.Type, at, a string) {
 	switch t {
-	case program.F64:
-		k.line("st.global.f64 [%s], %s;", at, k.inRegister(t, a))
+	case program.F64, program.F32:
+		k.line("st.global.%s [%s], %s;", byType[t].class, at, k.inRegister(t, a))
 	case program.I64:
-		k.line("st.global.u64 [%s], %s;", at, k.inRegister(t, a))
+		k.line("st.global.u64 [%s], %s;", at, k.inRegister(t, k.wide(a)))
 	case program.Bool:
 		r := k.register(program.I64)
 		k.line("selp.b64 %s, 1, 0, %s;", r, a)
@@ -354,7 +407,11 @@ func (k *kernel) number(t program.Type, a string) string {
 		return k.inRegister(t, a)
 	}
 	d := k.register(program.F64)
-	k.line("cvt.rn.f64.s64 %s, %s;", d, k.inRegister(t, a))
+	if t == program.F32 {
+		k.write(rowOf(program.OpWiden, t), d, k.inRegister(t, a))
+	} else {
+		k.line("cvt.rn.f64.s64 %s, %s;", d, k.inRegister(t, k.wide(a)))
+	}
 	return d
 }
 
@@ -393,26 +450,18 @@ func (k *kernel) record() {
 	k.line("%s:", skip)
 }
 
-// finish writes the end of the loop: who comes here has taken a step and goes on, who comes to the label finished
-// has no sample any more.
+// finish writes the end of the loop, and what follows once the budget is spent.
 func (k *kernel) finish() {
-	both, spent := k.label("budget"), k.register(program.Bool)
-	k.line("setp.eq.u32 %s, 1, 1;", k.live)
-	k.line("bra %s;", both)
-	k.line("%s:", k.finished)
-	k.line("setp.eq.u32 %s, 0, 1;", k.live)
-	k.line("%s:", both)
-	k.line("sub.s64 %s, %s, 1;", k.left, k.left)
-	k.line("setp.gt.s64 %s, %s, 0;", spent, k.left)
-	k.line("@%s bra %s;", spent, k.loop)
+	more := k.register(program.Bool)
+	k.line("sub.s32 %s, %s, 1;", k.left, k.left)
+	k.line("setp.gt.s32 %s, %s, 0;", more, k.left)
+	k.line("@%s bra %s;", more, k.loop)
 
-	k.comment("the budget is spent: save the sample, if there is one")
+	k.comment("the budget is spent: save the sample")
 	at, next := k.place()
-	mark, none := k.register(program.I64), k.label("none")
+	mark := k.register(program.I64)
 	k.line("add.s64 %s, %s, 1;", mark, k.sample)
-	k.line("selp.b64 %s, %s, 0, %s;", mark, mark, k.live)
 	k.line("st.global.u64 [%s], %s;", at, mark)
-	k.line("@!%s bra %s;", k.live, none)
 	for i, s := range k.kept {
 		k.line("add.s64 %s, %s, %s;", at, at, next)
 		k.store(s.Type, at, k.state[i])
@@ -424,7 +473,6 @@ func (k *kernel) finish() {
 	old, one := k.register(program.I64), k.register(program.I64)
 	k.line("mov.b64 %s, 1;", one)
 	k.line("atom.global.add.u64 %s, [%s+8], %s;", old, k.param["control"], one)
-	k.line("%s:", none)
 	k.line("ret;")
 }
 
@@ -433,12 +481,12 @@ func (k *kernel) text() string {
 	var s strings.Builder
 	fmt.Fprintf(&s, "// %s\n.version %s\n.target %s\n.address_size 64\n\n", plain(k.p.Name), Version, Target)
 	for i, t := range k.tables {
-		fmt.Fprintf(&s, ".global .align 8 .f64 table%d[%d] = {", i, len(t))
-		for j, v := range t {
+		fmt.Fprintf(&s, ".global .align %d .%s table%d[%d] = {", byType[t.typ].size, byType[t.typ].class, i, len(t.entries))
+		for j, v := range t.entries {
 			if j > 0 {
 				s.WriteString(", ")
 			}
-			fmt.Fprintf(&s, "0d%016X", math.Float64bits(v))
+			s.WriteString(constant(t.typ, v))
 		}
 		s.WriteString("};\n")
 	}
@@ -458,8 +506,8 @@ func (k *kernel) text() string {
 		}
 	}
 	fmt.Fprintf(&s, "\t.reg .b32 %%w<%d>;\n", k.emitter.words)
-	for i, n := range k.arrays {
-		fmt.Fprintf(&s, "\t.local .align 8 .b8 array%d[%d];\n", i, 8*n)
+	for i, a := range k.arrays {
+		fmt.Fprintf(&s, "\t.local .align 8 .b8 array%d[%d];\n", i, byType[a.Type].size*a.Len)
 	}
 	s.WriteString(k.body.String())
 	s.WriteString("}\n")

@@ -2,8 +2,10 @@ package ptx
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -11,16 +13,24 @@ import (
 	"invar/program/progtest"
 )
 
-// Every operation of a program has its instruction.
+// Every operation of a program has its instruction, those on numbers for either type.
 func TestEveryOperation(t *testing.T) {
 	elsewhere := map[program.Op]bool{ // written by function.one, loop and guard
-		program.OpInput: true, program.OpConst: true, program.OpSelect: true, program.OpMerge: true, program.OpTable: true, program.OpIndex: true,
+		program.OpInput: true, program.OpConst: true, program.OpTable: true, program.OpIndex: true,
 		program.OpLoad: true, program.OpStore: true, program.OpLoop: true, program.OpPhi: true, program.OpEndLoop: true, program.OpLoopOut: true,
 		program.OpGuard: true, program.OpEndGuard: true,
 	}
 	for op := range program.NumOps {
-		if (instructions[op] == "") != elsewhere[op] {
-			t.Errorf("%s: instruction %q", op, instructions[op])
+		for _, typ := range []program.Type{program.F64, program.F32} {
+			row := rowOf(op, typ)
+			if (row == "") != elsewhere[op] || strings.Contains(row, "$t") {
+				t.Errorf("%s of %s: instruction %q", op, typ, row)
+			}
+		}
+	}
+	for typ := program.F64; typ <= program.Bool; typ++ {
+		if row := rowOf(program.OpSelect, typ); row == "" || row != rowOf(program.OpMerge, typ) {
+			t.Errorf("select of %s: instruction %q", typ, row)
 		}
 	}
 }
@@ -28,18 +38,19 @@ func TestEveryOperation(t *testing.T) {
 var (
 	label    = regexp.MustCompile(`(?m)^(\w+):$`)
 	branch   = regexp.MustCompile(`\bbra (\w+);`)
-	rounded  = regexp.MustCompile(`\b(add|sub|mul|div|sqrt|fma|mad)(\.\w+)*\.f64`)
-	register = regexp.MustCompile(`%[dlpw](\d+)\b`)
-	declared = regexp.MustCompile(`\.reg \.\w+ (%[dlpw])<(\d+)>`)
+	rounded  = regexp.MustCompile(`\b(add|sub|mul|div|sqrt|fma|mad)(\.\w+)*\.f(64|32)\b|\bcvt(\.\w+)*\.f32\.f64`)
+	register = regexp.MustCompile(`%[dflpw](\d+)\b`)
+	declared = regexp.MustCompile(`\.reg \.\w+ (%[dflpw])<(\d+)>`)
 )
 
 // What random programs become keeps the rules: rounding spelled out, nothing approximate or flushed to
 // zero, labels that are there once, no register that is not declared.
 func TestRules(t *testing.T) {
 	seen := map[string]bool{}
+	floats := [][]program.Type{{program.F64}, {program.F32}, {program.F64, program.F32}}
 	for k := range uint64(300) {
 		r := rand.New(rand.NewPCG(3, k))
-		p := progtest.Program(r, 1+r.IntN(4), 10+r.IntN(200))
+		p := progtest.Program(r, 1+r.IntN(4), 10+r.IntN(200), floats[k/2%3]...)
 		var trace []int
 		if k%2 == 1 {
 			p.Optimize()
@@ -50,14 +61,14 @@ func TestRules(t *testing.T) {
 			t.Fatal(err)
 		}
 		text := kernel.Text
-		for _, word := range []string{".approx", ".ftz", ".f32", ".sat", "call"} {
+		for _, word := range []string{".approx", ".ftz", ".sat", "call"} {
 			if strings.Contains(text, word) {
 				t.Fatalf("the kernel says %s", word)
 			}
 		}
 		for _, m := range rounded.FindAllString(text, -1) {
 			seen[m] = true
-			if !strings.HasSuffix(m, ".rn.f64") {
+			if !regexp.MustCompile(`^(cvt\.rn\.f32\.f64|\w+\.rn\.f(64|32))$`).MatchString(m) {
 				t.Fatalf("%s does not round to nearest", m)
 			}
 		}
@@ -94,9 +105,14 @@ func TestRules(t *testing.T) {
 		}
 	}
 	for _, op := range []string{"add", "sub", "mul", "div", "sqrt", "fma"} {
-		if !seen[op+".rn.f64"] {
-			t.Errorf("no program has %s.rn.f64", op)
+		for _, typ := range []string{"f64", "f32"} {
+			if !seen[op+".rn."+typ] {
+				t.Errorf("no program has %s.rn.%s", op, typ)
+			}
 		}
+	}
+	if !seen["cvt.rn.f32.f64"] {
+		t.Error("no program has cvt.rn.f32.f64")
 	}
 }
 
@@ -230,4 +246,60 @@ func ExampleCompile() {
 	// setp.lt.f64 %p2, %d4, 0d3FE0000000000000;
 	// not.pred %p3, %p2;
 	// @%p3 bra on_4;
+}
+
+// counting is a program whose step counts by one up to a limit, twice it by two, and z it leaves to the input.
+func counting(limit int64) *program.Program {
+	names := []string{"x", "n", "twice", "z", "status", "iteration"}
+	step := program.NewBuilder("step")
+	var in []program.Value
+	var slots []program.Slot
+	for i, name := range names {
+		typ := program.I64
+		if i == 0 {
+			typ = program.F64
+		}
+		in = append(in, step.Input(name, typ))
+		slots = append(slots, program.Slot{Name: name, Type: typ})
+	}
+	n := step.IAdd(in[1], step.I(1))
+	twice := step.IAdd(in[2], step.Select(step.Lt(in[0], step.F(0)), step.I(-2), step.I(2)))
+	z := step.IAdd(in[3], step.I(1))
+	end := step.Not(step.ILt(n, step.I(limit)))
+	x := step.Select(step.ILt(twice, z), in[0], step.Neg(in[0]))
+	set := program.NewBuilder("setup")
+	v := set.Input("x", program.F64)
+	return &program.Program{
+		Name: "counting", In: []string{"x"}, Slots: slots, Status: 4, Iteration: 5, Results: []int{0, 1, 2, 3},
+		Setup: set.Finish(v, set.I(-3), set.I(7), set.Bits(v), set.I(0), set.I(-1)),
+		Step:  step.Finish(x, n, twice, z, step.Select(end, step.I(1), step.I(0)), step.I(0)),
+	}
+}
+
+// A count that is limited, and what changes with it, is 32 bits wide if it fits; what begins at an input is not.
+func TestCounters(t *testing.T) {
+	for _, c := range []struct {
+		limit int64
+		want  string // the slots that are narrow
+	}{
+		{100, "n[-3 100] twice[-199 213]"},
+		{1<<30 - 10, "n[-3 1.073741814e+09] twice[-2.147483627e+09 2.147483641e+09]"},
+		{1 << 30, "n[-3 1.073741824e+09]"},
+		{math.MaxInt32, ""},
+		{1 << 40, ""},
+	} {
+		p := counting(c.limit)
+		if err := p.Validate(); err != nil {
+			t.Fatal(err)
+		}
+		s := p.Stage()
+		var got []string
+		for k, b := range counters(s) {
+			got = append(got, fmt.Sprintf("%s[%v %v]", p.Slots[s.Kept[k]].Name, b.lo, b.hi))
+		}
+		slices.Sort(got)
+		if g := strings.Join(got, " "); g != c.want {
+			t.Errorf("limit %d: narrow are %q, want %q", c.limit, g, c.want)
+		}
+	}
 }

@@ -4,27 +4,11 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 file=${1:-}
-dir=bin/ptxas
-python=${PYTHON:-python3}
-
-# name: a folder of its own for each, because the two versions share their paths.
-fetch() {
-  [ -f "$dir/$1.ready" ] && return
-  "$python" -m venv "$dir/$1"
-  "$dir/$1/bin/pip" install --quiet --disable-pip-version-check --no-deps "${@:2}"
-  touch "$dir/$1.ready"
-}
-mkdir -p "$dir"
+. kernels/ptx/fetch.sh
 fetch cuda12 nvidia-cuda-nvcc-cu12==12.9.86 nvidia-cuda-runtime-cu12==12.9.79
 fetch cuda13 nvidia-cuda-nvcc==13.5.37
 
-one() { # the one file of that name below a folder
-  local found
-  found=$(find "$1" -path "*/$2" -type f | head -1)
-  [ -n "$found" ] || { echo "ptxas.sh: $2 is missing below $1" >&2; exit 1; }
-  echo "$found"
-}
-ptxas12=$(one "$dir/cuda12" bin/ptxas) ptxas13=$(one "$dir/cuda13" bin/ptxas) header=$(one "$dir/cuda12" include/cuda.h)
+ptxas12=$(one cuda12 bin/ptxas) ptxas13=$(one cuda13 bin/ptxas) header=$(one cuda12 include/cuda.h)
 chmod +x "$ptxas12" "$ptxas13"
 
 kernels/driver/include/check.sh "$(dirname "$header")"

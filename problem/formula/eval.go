@@ -8,8 +8,9 @@ import (
 )
 
 // Eval computes the formula with Go's math package, env giving the value of each name. It is the
-// plain reading of the language: the reference that tests compare programs with (to rounding, for
-// the programs have expansions of their own), and the way to constant fields. Both branches of an if
+// plain reading of the language: the reference that tests and checks compare programs with (to rounding,
+// for the programs have expansions of their own; the last bits depend on the processor), and the way to
+// numbers for pictures. No result comes from it. Both branches of an if
 // are evaluated, as they are in programs. The only error is a name without a value; mathematical
 // failures are NaN and Inf.
 func (e *Expr) Eval(env map[string]float64) (float64, error) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -14,15 +15,21 @@ import (
 
 // Engine holds e against Reference: random functions and programs, special values, many batch sizes, shuffles,
 // bad neighbours, early ends, traces, cancelling, and several runs at once. The
-// number of random programs is a measure of the time it takes.
-func Engine(t *testing.T, e program.Engine, programs int) {
-	t.Run("functions", func(t *testing.T) { functions(t, e, programs) })
-	t.Run("programs", func(t *testing.T) { programsAgree(t, e, programs) })
+// number of random programs is a measure of the time it takes. Floats are the types of numbers that e knows, F64
+// among them; programs with F32 must be refused by an engine that does not.
+func Engine(t *testing.T, e program.Engine, programs int, floats ...program.Type) {
+	t.Run("functions", func(t *testing.T) { functions(t, e, programs, floats) })
+	t.Run("programs", func(t *testing.T) { programsAgree(t, e, programs, floats) })
 	t.Run("sizes", func(t *testing.T) { sizes(t, e) })
 	t.Run("neighbours", func(t *testing.T) { neighbours(t, e) })
 	t.Run("concurrent", func(t *testing.T) { concurrent(t, e) })
 	t.Run("cancel", func(t *testing.T) { cancel(t, e) })
 	t.Run("refusals", func(t *testing.T) { refusals(t, e) })
+	if slices.Contains(floats, program.F32) {
+		t.Run("fma of f32", func(t *testing.T) { nearMiddle(t, e) })
+	} else {
+		t.Run("no f32", func(t *testing.T) { noF32(t, e) })
+	}
 }
 
 func compiled(t *testing.T, e program.Engine, p *program.Program) program.Executable {
@@ -112,10 +119,10 @@ func inOrder(n int) []int {
 	return o
 }
 
-func functions(t *testing.T, e program.Engine, n int) {
+func functions(t *testing.T, e program.Engine, n int, floats []program.Type) {
 	for k := range uint64(n) {
 		r := rand.New(rand.NewPCG(1, k))
-		f := Func(r, Types(r, 1+r.IntN(6)), Types(r, 1+r.IntN(4)), 5+r.IntN(150))
+		f := Func(r, Types(r, 1+r.IntN(6), floats...), Types(r, 1+r.IntN(4), floats...), 5+r.IntN(150))
 		if k%2 == 1 {
 			f = program.Optimize(f, k%4 == 1)
 		}
@@ -128,11 +135,11 @@ func functions(t *testing.T, e program.Engine, n int) {
 	}
 }
 
-func programsAgree(t *testing.T, e program.Engine, n int) {
+func programsAgree(t *testing.T, e program.Engine, n int, floats []program.Type) {
 	ends := map[float64]int{}
 	for k := range uint64(n) {
 		r := rand.New(rand.NewPCG(2, k))
-		p := Program(r, 1+r.IntN(4), 10+r.IntN(150))
+		p := Program(r, 1+r.IntN(4), 10+r.IntN(150), floats...)
 		if k%2 == 1 {
 			p.Optimize()
 		}
@@ -322,6 +329,32 @@ func cancel(t *testing.T, e program.Engine) {
 		if s != 0 {
 			t.Errorf("sample %d has status %v after a run that never began", i, s)
 		}
+	}
+}
+
+// nearMiddle tries the sums of NearMiddle.
+func nearMiddle(t *testing.T, e program.Engine) {
+	r := rand.New(rand.NewPCG(8, 0))
+	b := program.NewBuilderOf(program.F32, "fma")
+	x := b.Inputs("x", 3)
+	p := Wrap(b.Finish(b.FMA(x[0], x[1], x[2])))
+	want := p.NewBatch(20_000)
+	for i := range want.N {
+		x, y, z := NearMiddle(r)
+		want.In[0][i], want.In[1][i], want.In[2][i] = float64(x), float64(y), float64(z)
+	}
+	Reference(p, want)
+	got := like(p, want, inOrder(want.N))
+	run(t, compiled(t, e, p), got)
+	same(t, p, got, want, inOrder(want.N))
+}
+
+// noF32 has an engine that does not know F32 say so.
+func noF32(t *testing.T, e program.Engine) {
+	b := program.NewBuilderOf(program.F32, "single")
+	p := Wrap(b.Finish(b.Sqrt(b.Input("x", program.F32))))
+	if _, err := e.Compile(p); err == nil {
+		t.Error("a program with f32 was compiled")
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 
 	"invar/program"
 )
@@ -20,6 +21,9 @@ var Special = []float64{
 	math.Inf(1), math.Inf(-1), math.NaN(), math.Float64frombits(0xfff8000000000123),
 	math.SmallestNonzeroFloat64, -math.SmallestNonzeroFloat64, 0x1p-1022, -0x1.fffffffffffffp-1023,
 	math.MaxFloat64, -math.MaxFloat64, 0x1p52, 0x1p53, -0x1.8p52, 0x1p51 + 0.5, 0x1p63, 1e300, 1e-300, 0x1p-537,
+	// where the numbers of binary32 end, and halves of their steps
+	math.MaxFloat32, -math.MaxFloat32, 0x1.ffffffp127, 0x1.fffffefp127, 0x1p-126, -0x1.fffffcp-127, 0x1p-149, 0x1p-150, -0x1.8p-150,
+	1 + 0x1p-24, 1 + 0x1.8p-23, 0x1p23, -0x1p22 - 0.5, 0x1p24 + 1, 0x1p-75, -1e30, 1e-30,
 }
 
 // Number is a random number: often special, else of any size.
@@ -36,11 +40,34 @@ func Number(r *rand.Rand) float64 {
 	}
 }
 
+// NearMiddle is a random product and a number whose sum lies next to the middle between two float32s, subnormal ones
+// too: the low end of the product decides how it is rounded, of which rounding to float64 first leaves nothing.
+func NearMiddle(r *rand.Rand) (x, y, z float32) {
+	near := func() float64 { return 1 + float64(1-2*r.IntN(2))*math.Ldexp(1, -1-r.IntN(23)) }
+	e := r.IntN(270) - 148
+	z = float32(math.Ldexp(float64(r.IntN(1<<24)|1<<23), min(e, 127)-23))
+	half := e - 24
+	if e < -126 { // the step of subnormal numbers
+		half = -150
+	}
+	a := half/2 + r.IntN(3) - 1
+	x, y = float32(math.Ldexp(near(), a)), float32(math.Ldexp(near(), half-a))
+	if r.IntN(2) == 0 {
+		x = -x
+	}
+	return x, y, z
+}
+
 // Bits is a random value of type t as bits.
 func Bits(r *rand.Rand, t program.Type) uint64 {
 	switch t {
 	case program.F64:
 		return math.Float64bits(Number(r))
+	case program.F32:
+		if r.IntN(8) == 0 {
+			return uint64(r.Uint32())
+		}
+		return t.Bits(Number(r))
 	case program.I64:
 		if r.IntN(2) == 0 {
 			return uint64(r.IntN(80) - 8)
@@ -53,10 +80,7 @@ func Bits(r *rand.Rand, t program.Type) uint64 {
 
 // Same reports whether a and b are the same value of type t, all NaNs being one.
 func Same(t program.Type, a, b uint64) bool {
-	if t == program.F64 {
-		return SameF64(math.Float64frombits(a), math.Float64frombits(b))
-	}
-	return a == b
+	return a == b || t.IsFloat() && math.IsNaN(t.Float(a)) && math.IsNaN(t.Float(b))
 }
 
 // SameF64 reports whether a and b have the same bits or are both NaN.
@@ -64,20 +88,24 @@ func SameF64(a, b float64) bool {
 	return math.Float64bits(a) == math.Float64bits(b) || a != a && b != b
 }
 
-// Types returns n random types.
-func Types(r *rand.Rand, n int) []program.Type {
+// Types returns n random types, those of numbers among floats: F64 if there are none.
+func Types(r *rand.Rand, n int, floats ...program.Type) []program.Type {
 	t := make([]program.Type, n)
 	for i := range t {
 		t[i] = []program.Type{program.F64, program.F64, program.F64, program.I64, program.Bool}[r.IntN(5)]
+		if t[i] == program.F64 && len(floats) > 0 {
+			t[i] = floats[r.IntN(len(floats))]
+		}
 	}
 	return t
 }
 
 // Func writes a random function of the given inputs and outputs with about size operations. Every operation
 // occurs sooner or later: nested loops that carry values and permute them, arrays with affine indices, guards,
-// tables. The bits of a NaN, which IEEE-754 does not fix, never reach an integer.
+// tables. The bits of a NaN, which IEEE-754 does not fix, never reach an integer. Its numbers are of the types in in
+// and out, or F64.
 func Func(r *rand.Rand, in, out []program.Type, size int) *program.Func {
-	g := newWriter(r, "random", in, nil)
+	g := newWriter(r, "random", in, nil, floatsIn(in, out))
 	g.write(size)
 	var v []program.Value
 	for _, t := range out {
@@ -86,10 +114,24 @@ func Func(r *rand.Rand, in, out []program.Type, size int) *program.Func {
 	return g.b.Finish(v...)
 }
 
+// floatsIn are the types of numbers that occur, F64 if there are none.
+func floatsIn(types ...[]program.Type) (floats []program.Type) {
+	all := slices.Concat(types...)
+	for _, t := range []program.Type{program.F64, program.F32} {
+		if slices.Contains(all, t) {
+			floats = append(floats, t)
+		}
+	}
+	if floats == nil {
+		floats = []program.Type{program.F64}
+	}
+	return floats
+}
+
 // Program writes a random program of n F64 inputs that ends every sample after at
 // most 12 steps, for one of several reasons, some of them in Setup. Its slots have all types,
-// its results are the F64 and I64 slots.
-func Program(r *rand.Rand, n, size int) *program.Program {
+// its numbers those among floats (F64 if there are none); its results are the slots that are not Bool.
+func Program(r *rand.Rand, n, size int, floats ...program.Type) *program.Program {
 	p := &program.Program{Name: "random"}
 	slot := func(name string, t program.Type, fixed bool) {
 		p.Slots = append(p.Slots, program.Slot{Name: name, Type: t, Fixed: fixed})
@@ -100,10 +142,10 @@ func Program(r *rand.Rand, n, size int) *program.Program {
 		p.In = append(p.In, fmt.Sprintf("in%d", i))
 	}
 	for i := range 1 + r.IntN(3) {
-		slot(fmt.Sprintf("p%d", i), program.F64, true)
+		slot(fmt.Sprintf("p%d", i), floatsIn(floats)[r.IntN(len(floatsIn(floats)))], true)
 	}
 	slot("limit", program.I64, true)
-	for i, t := range Types(r, 1+r.IntN(6)) {
+	for i, t := range Types(r, 1+r.IntN(6), floats...) {
 		slot(fmt.Sprintf("s%d", i), t, r.IntN(4) == 0)
 	}
 	p.Status, p.Iteration = len(p.Slots), len(p.Slots)+1
@@ -114,10 +156,10 @@ func Program(r *rand.Rand, n, size int) *program.Program {
 	// end is the status: the limit, or a rare condition on a number.
 	end := func(g *writer, over program.Value, why int64) program.Value {
 		b := g.b
-		bad := b.Not(b.IsFinite(g.pick(program.F64)))
+		bad := b.Not(b.IsFinite(g.pick(g.float())))
 		return b.Select(over, b.I(why), b.Select(b.And(bad, g.pick(program.Bool)), b.I(why+1), b.I(0)))
 	}
-	g := newWriter(r, "setup", in, p.In)
+	g := newWriter(r, "setup", in, p.In, floatsIn(in, floats))
 	g.write(size / 2)
 	b := g.b
 	var v []program.Value
@@ -143,7 +185,7 @@ func Program(r *rand.Rand, n, size int) *program.Program {
 		types = append(types, s.Type)
 		names = append(names, s.Name)
 	}
-	g = newWriter(r, "step", types, names)
+	g = newWriter(r, "step", types, names, floatsIn(types, floats))
 	b = g.b
 	input := func(name string) program.Value { return g.input[p.Slot(name)] }
 	g.write(size)
@@ -257,7 +299,7 @@ func Iteration(r *rand.Rand, n int) *program.Program {
 }
 
 // Wrap makes a program that runs f once, so that an engine can be tried on it.
-// Its inputs are f's: an F64 as it is, an I64 as the F64 with its bits (0 for a NaN), a Bool as
+// Its inputs are f's: a number as it is (rounded to F32 if f wants that), an I64 as the F64 with its bits (0 for a NaN), a Bool as
 // not zero. Its results are f's outputs in the same way.
 func Wrap(f *program.Func) *program.Program {
 	p := &program.Program{Name: "wrap"}
@@ -283,10 +325,12 @@ func Wrap(f *program.Func) *program.Program {
 	for i, t := range f.OutTypes() {
 		name := fmt.Sprintf("y%d", i)
 		p.Results = append(p.Results, len(p.Slots))
-		p.Slots = append(p.Slots, program.Slot{Name: name, Type: program.F64})
-		state = append(state, set.F(0))
-		step.Input(name, program.F64)
-		_ = t
+		if t != program.F32 {
+			t = program.F64
+		}
+		p.Slots = append(p.Slots, program.Slot{Name: name, Type: t})
+		set.With(t, func() { state = append(state, set.F(0)) })
+		step.Input(name, t)
 	}
 	for _, v := range step.Inline(f, args...) {
 		switch step.Type(v) {
@@ -303,6 +347,8 @@ func Wrap(f *program.Func) *program.Program {
 
 func fromF64(b *program.Builder, x program.Value, t program.Type) program.Value {
 	switch t {
+	case program.F32:
+		return b.Narrow(x)
 	case program.I64:
 		return b.Bits(b.Select(b.IsNaN(x), b.F(0), x))
 	case program.Bool:
@@ -320,6 +366,7 @@ type counter struct {
 type array struct {
 	id    program.Array
 	n     int
+	typ   program.Type
 	guard int // number of guards around its making
 }
 
@@ -327,6 +374,7 @@ type array struct {
 type writer struct {
 	r      *rand.Rand
 	b      *program.Builder
+	floats []program.Type // types of numbers to write
 	input  []program.Value
 	val    [program.Bool + 1][]program.Value // by type, those in scope
 	loops  []counter
@@ -337,8 +385,8 @@ type writer struct {
 	left   int // operations still to write
 }
 
-func newWriter(r *rand.Rand, name string, in []program.Type, names []string) *writer {
-	g := &writer{r: r, b: program.NewBuilder(name)}
+func newWriter(r *rand.Rand, name string, in []program.Type, names []string, floats []program.Type) *writer {
+	g := &writer{r: r, b: program.NewBuilder(name), floats: floats}
 	for i, t := range in {
 		n := fmt.Sprintf("x%d", i)
 		if names != nil {
@@ -350,6 +398,9 @@ func newWriter(r *rand.Rand, name string, in []program.Type, names []string) *wr
 	}
 	return g
 }
+
+// float is a type of numbers.
+func (g *writer) float() program.Type { return g.floats[g.r.IntN(len(g.floats))] }
 
 func (g *writer) add(v ...program.Value) {
 	for _, v := range v {
@@ -365,13 +416,14 @@ func (g *writer) pick(t program.Type) program.Value {
 	if len(v) == 0 || g.r.IntN(10) == 0 {
 		x := Bits(g.r, t)
 		switch t {
-		case program.F64:
-			return g.b.F(math.Float64frombits(x))
 		case program.I64:
 			return g.b.I(int64(x))
-		default:
+		case program.Bool:
 			return g.b.B(x != 0)
 		}
+		var c program.Value
+		g.b.With(t, func() { c = g.b.F(t.Float(x)) })
+		return c
 	}
 	if g.r.IntN(2) == 0 {
 		return v[len(v)-1-g.r.IntN(min(4, len(v)))]
@@ -380,8 +432,9 @@ func (g *writer) pick(t program.Type) program.Value {
 }
 
 // integer is the bits of x, 0 for a NaN.
-func (g *writer) integer(x program.Value) program.Value {
-	return g.b.Bits(g.b.Select(g.b.IsNaN(x), g.b.F(0), x))
+func (g *writer) integer(x program.Value) (i program.Value) {
+	g.b.With(g.b.Type(x), func() { i = g.b.Bits(g.b.Select(g.b.IsNaN(x), g.b.F(0), x)) })
+	return i
 }
 
 func (g *writer) write(n int) {
@@ -403,13 +456,19 @@ func (g *writer) block(body func()) {
 	g.arrays = arrays[:len(arrays):len(arrays)]
 }
 
+// statement writes an operation. What there is for both types of numbers is written for one of them.
 func (g *writer) statement() {
-	b, r := g.b, g.r
 	g.left--
-	f := func() program.Value { return g.pick(program.F64) }
+	float := g.float()
+	g.b.With(float, func() { g.operation(float) })
+}
+
+func (g *writer) operation(float program.Type) {
+	b, r := g.b, g.r
+	f := func() program.Value { return g.pick(float) }
 	n := func() program.Value { return g.pick(program.I64) }
 	c := func() program.Value { return g.pick(program.Bool) }
-	switch k := r.IntN(48); k {
+	switch r.IntN(47 + len(g.floats)) {
 	case 0, 1:
 		g.add(b.Add(f(), f()))
 	case 2, 3:
@@ -490,11 +549,11 @@ func (g *writer) statement() {
 		b.Strict(func() { g.add(b.Add(b.Mul(f(), f()), f())) })
 	case 39, 40:
 		if a, i, ok := g.element(true); ok {
-			b.Store(a, i, f())
+			b.Store(a.id, i, g.pick(a.typ))
 		}
 	case 41, 42:
 		if a, i, ok := g.element(false); ok {
-			g.add(b.Load(a, i))
+			g.add(b.Load(a.id, i))
 		}
 	case 43:
 		if len(g.arrays) < 4 {
@@ -507,6 +566,12 @@ func (g *writer) statement() {
 	case 46, 47:
 		if g.depth < 3 {
 			g.guard()
+		}
+	case 48:
+		if float == program.F32 {
+			g.add(b.Widen(f()))
+		} else {
+			g.add(b.Narrow(f()))
 		}
 	}
 }
@@ -541,33 +606,33 @@ func (g *writer) affine(n int) (a program.Affine, ok bool) {
 }
 
 // element chooses an array element that may be stored to or loaded from here.
-func (g *writer) element(store bool) (program.Array, program.Affine, bool) {
+func (g *writer) element(store bool) (array, program.Affine, bool) {
 	if len(g.arrays) == 0 {
-		return 0, program.Affine{}, false
+		return array{}, program.Affine{}, false
 	}
 	a := g.arrays[g.r.IntN(len(g.arrays))]
 	if store && a.guard != g.guards {
-		return 0, program.Affine{}, false
+		return array{}, program.Affine{}, false
 	}
 	i, ok := g.affine(a.n)
-	return a.id, i, ok
+	return a, i, ok
 }
 
 func (g *writer) newArray() {
 	n := 1 + g.r.IntN(7)
 	a := g.b.NewArray(n)
-	v := g.pick(program.F64)
+	v := g.pick(g.b.Float())
 	g.b.Loop(program.At(0), program.At(n), []program.Value{v}, func(i program.Affine, c []program.Value) []program.Value {
 		g.b.Store(a, i, c[0])
 		return []program.Value{g.b.Add(c[0], g.b.F(0.75))}
 	})
-	g.arrays = append(g.arrays, array{a, n, g.guards})
+	g.arrays = append(g.arrays, array{a, n, g.b.Float(), g.guards})
 }
 
 func (g *writer) loop() {
 	r := g.r
 	var init []program.Value
-	for _, t := range Types(r, r.IntN(5)) {
+	for _, t := range Types(r, r.IntN(5), g.floats...) {
 		init = append(init, g.pick(t))
 	}
 	c := counter{lo: r.IntN(5) - 2}
@@ -613,7 +678,7 @@ func (g *writer) loop() {
 
 func (g *writer) guard() {
 	cond := g.pick(program.Bool)
-	types := Types(g.r, 1+g.r.IntN(3))
+	types := Types(g.r, 1+g.r.IntN(3), g.floats...)
 	var orElse, out []program.Value
 	for _, t := range types {
 		orElse = append(orElse, g.pick(t))

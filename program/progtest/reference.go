@@ -22,7 +22,7 @@ func Reference(p *program.Program, b *program.Batch) {
 			it := int64(state[p.Iteration])
 			if t := b.Trace; t != nil && it != iteration && it >= 0 && it < int64(t.Rows) {
 				for k, slot := range t.Slots {
-					t.Data[s][int(it)*len(t.Slots)+k] = number(p, state, slot)
+					t.Data[s][int(it)*len(t.Slots)+k] = p.Number(slot, state[slot])
 				}
 				t.Len[s] = max(t.Len[s], int(it)+1)
 			}
@@ -41,14 +41,7 @@ func Reference(p *program.Program, b *program.Batch) {
 			trace()
 		}
 		for k, slot := range p.Results {
-			b.Out[k][s] = number(p, state, slot)
+			b.Out[k][s] = p.Number(slot, state[slot])
 		}
 	}
-}
-
-func number(p *program.Program, state []uint64, slot int) float64 {
-	if p.Slots[slot].Type == program.I64 {
-		return float64(int64(state[slot]))
-	}
-	return math.Float64frombits(state[slot])
 }

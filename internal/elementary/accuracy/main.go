@@ -15,14 +15,16 @@ import (
 
 	"invar/internal/elementary"
 	"invar/internal/elementary/bigref"
+	"invar/program"
 )
 
-// result is the largest error found on one range.
+// result is the largest error found on one range, and that of the function of float32s.
 type result struct {
 	bigref.Range
 	points int
 	ulps   float64
 	at     []float64
+	ulps32 float64
 }
 
 func main() {
@@ -58,13 +60,18 @@ func main() {
 }
 
 func (r *result) measure(n int) {
-	f := elementary.Func(r.Func)
+	f, f32 := elementary.Func(r.Func, program.F64), elementary.Func(r.Func, program.F32)
 	r.ulps = -1
 	r.Each(n, 1, func(x []float64) {
 		r.points++
 		if u := bigref.Ulps(f.EvalF64(x...)[0], bigref.Of(r.Func, x...)); u > r.ulps {
 			r.ulps, r.at = u, x
 		}
+		x, ok := bigref.Round32(r.Func, x)
+		if !ok {
+			return
+		}
+		r.ulps32 = max(r.ulps32, bigref.Ulps32(float32(f32.EvalF64(x...)[0]), bigref.Of(r.Func, x...)))
 	})
 }
 
@@ -82,13 +89,16 @@ uniform in intervals; "all exponents" draws the bits of the double uniformly, so
 that subnormal and huge numbers have their share. These are maxima over the
 points tried, not proofs.
 
-| function | operations | limit | largest error | at |
-|---|---|---|---|---|
+With --dtype float32 a function is computed in float64 and rounded to float32. The last column has its largest error in
+units of the last place of a float32, at the same points rounded to float32; the limit is half a unit and 2^-26.
+
+| function | operations | limit | largest error | at | largest error in float32 |
+|---|---|---|---|---|---|
 `
 
 func write(results []*result) {
 	fmt.Print(preamble)
-	worst := map[string]*result{}
+	worst, worst32 := map[string]*result{}, map[string]float64{}
 	var order []string
 	for _, r := range results {
 		w := worst[r.Func]
@@ -98,10 +108,11 @@ func write(results []*result) {
 		if w == nil || r.ulps > w.ulps {
 			worst[r.Func] = r
 		}
+		worst32[r.Func] = max(worst32[r.Func], r.ulps32)
 	}
 	for _, f := range order {
 		w := worst[f]
-		fmt.Printf("| %s | %d | %g | %.3f | %s |\n", f, elementary.Operations(elementary.Func(f)), bigref.Limit(f), w.ulps, list(w.at))
+		fmt.Printf("| %s | %d | %g | %.3f | %s | %.8f |\n", f, elementary.Operations(elementary.Func(f, program.F64)), bigref.Limit(f), w.ulps, list(w.at), worst32[f])
 	}
 	fmt.Print("\nOperations are those of the function alone outside of guarded blocks; bit casts,\nconstants and negations count as free. In full:\n\n| function | range | points | largest error | at |\n|---|---|---|---|---|\n")
 	for _, r := range results {
@@ -110,6 +121,10 @@ func write(results []*result) {
 	for _, r := range results {
 		if !(r.ulps <= bigref.Limit(r.Func)) || math.IsNaN(r.ulps) {
 			fmt.Fprintf(os.Stderr, "accuracy: %s on %s: %.3f ulp at %s, the limit is %g\n", r.Func, r.Name, r.ulps, list(r.at), bigref.Limit(r.Func))
+			defer os.Exit(1)
+		}
+		if !(r.ulps32 <= bigref.Limit32) {
+			fmt.Fprintf(os.Stderr, "accuracy: %s on %s: %.9f ulp in float32, the limit is %.9f\n", r.Func, r.Name, r.ulps32, bigref.Limit32)
 			defer os.Exit(1)
 		}
 	}

@@ -288,16 +288,28 @@ func Of(name string, x ...float64) *Number {
 // got is NaN or if one of them overflows and the other is finite.
 func Ulps(got float64, want *Number) float64 {
 	w, _ := want.Float64()
+	return ulps(got, w, want, 53, -1022)
+}
+
+// Ulps32 is Ulps in units of the last place of a float32.
+func Ulps32(got float32, want *Number) float64 {
+	w, _ := want.Float32()
+	return ulps(float64(got), float64(w), want, 24, -126)
+}
+
+// ulps is Ulps for numbers of the given digits and exponent of the least normal one; w is want rounded to them.
+func ulps(got, w float64, want *Number, digits, least int) float64 {
 	if math.IsInf(w, 0) || math.IsNaN(got) || math.IsInf(got, 0) {
 		if got == w {
 			return 0
 		}
 		return math.Inf(1)
 	}
-	e := max(want.MantExp(nil)-1, -1022) - 52
-	if want.Sign() == 0 {
-		e = -1074
+	e := least
+	if want.Sign() != 0 {
+		e = max(want.MantExp(nil)-1, least)
 	}
+	e -= digits - 1
 	d := num().Sub(float(got), want)
 	u, _ := d.SetMantExp(d.Abs(d), -e).Float64()
 	return u

@@ -87,4 +87,22 @@ func TestUlps(t *testing.T) {
 			t.Errorf("Ulps(%v, %v) = %v, want %v", c.got, c.want, u, c.ulps)
 		}
 	}
+	for _, c := range []struct {
+		got  float32
+		want *Number
+		ulps float64
+	}{
+		{1, float(1), 0},
+		{1 + 0x1p-23, float(1), 1},
+		{1 - 0x1p-24, float(1), 0.5},
+		{0x1p-149, shift(float(3), -150), 0.5},
+		{0, shift(float(1), -150), 0.5},
+		{float32(math.Inf(1)), shift(float(1), 128), 0},
+		{math.MaxFloat32, shift(float(1), 128), math.Inf(1)},
+		{float32(math.NaN()), float(1), math.Inf(1)},
+	} {
+		if u := Ulps32(c.got, c.want); u != c.ulps {
+			t.Errorf("Ulps32(%v, %v) = %v, want %v", c.got, c.want, u, c.ulps)
+		}
+	}
 }

@@ -24,6 +24,30 @@ func Limit(name string) float64 {
 	return 3
 }
 
+// Limit32 is the error in ulp of a float32 that a function of float32s may have: half a unit for the rounding, and
+// that of the function of float64s.
+const Limit32 = 0.5 + 0x1p-26
+
+// Round32 rounds the arguments of a function to float32. It reports whether Of knows its value there: no
+// argument has become zero or infinite, or left the domain.
+func Round32(name string, x []float64) (y []float64, ok bool) {
+	for _, v := range x {
+		y = append(y, float64(float32(v)))
+	}
+	for _, v := range y {
+		if v == 0 || math.IsInf(v, 0) {
+			return y, false
+		}
+	}
+	switch name {
+	case "asin", "acos":
+		return y, math.Abs(y[0]) <= 1
+	case "log1p":
+		return y, y[0] > -1
+	}
+	return y, true
+}
+
 // uniform draws from lo..hi.
 func uniform(lo, hi float64) func(*rand.Rand) []float64 {
 	return func(r *rand.Rand) []float64 { return []float64{lo + (hi-lo)*r.Float64()} }

@@ -1,5 +1,5 @@
-/* The part of the CUDA driver interface that gorgonia.org/cu is compiled against, so that Invar builds where no
- * toolkit is installed: names, values and layouts only. What stands here must be what NVIDIA's cuda.h says;
+/* The part of the CUDA driver interface that gorgonia.org/cu and package driver are compiled against, so that Invar builds
+ * where no toolkit is installed: names, values and layouts only. What stands here must be what NVIDIA's cuda.h says;
  * include/check.sh holds it against that. */
 #ifndef INVAR_CUDA_H
 #define INVAR_CUDA_H
@@ -618,6 +618,7 @@ CUresult cuMemFreeHost(void *);
 CUresult cuMemFree_v2(CUdeviceptr);
 CUresult cuMemGetAddressRange_v2(CUdeviceptr *, size_t *, CUdeviceptr);
 CUresult cuMemGetInfo_v2(size_t *, size_t *);
+CUresult cuMemHostAlloc(void **, size_t, unsigned int);
 CUresult cuMemPrefetchAsync(CUdeviceptr, size_t, CUdevice, CUstream);
 CUresult cuMemcpy(CUdeviceptr, CUdeviceptr, size_t);
 CUresult cuMemcpy2DAsync_v2(const CUDA_MEMCPY2D *, CUstream);

@@ -1,8 +1,8 @@
-// Command assemble holds the kernels against NVIDIA's own assembler: it writes the kernel of every built-in
-// problem x method, has ptxas assemble each, and prints a table of registers, stack and spills.
+// Command assemble holds the kernels against NVIDIA's own assembler: it writes the kernels of every built-in
+// problem x method in float64 and in float32, has ptxas assemble each, and prints a table of registers, stack and spills.
 //
-// Every kernel is assembled for one architecture, and a covering choice for the others: each problem and each method
-// at least once, and the largest kernel; random programs too. It fails if ptxas refuses a kernel or warns of one,
+// Every kernel is assembled for every architecture, random programs for the first, and with a newer assembler a covering choice:
+// each problem and each method at least once in either type, and the largest kernel. It fails if ptxas refuses a kernel or warns of one,
 // and if a kernel of a problem of two inputs spills a register.
 package main
 
@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,17 +25,22 @@ import (
 	"invar/graph"
 	"invar/kernels/ptx"
 	"invar/problem"
+	"invar/program"
 	"invar/program/progtest"
 )
 
-// kernel is one problem x method.
+// kernel is one problem x method in one type of numbers.
 type kernel struct {
 	problem, method string
+	dtype           program.Type
 	inputs          int // of the problem
 	traced          bool
 	file            string
 	size            int
 }
+
+// dtypes are the types of numbers, in the order in which the table gives them.
+var dtypes = []program.Type{program.F64, program.F32}
 
 // job is a kernel for an architecture.
 type job struct {
@@ -46,12 +52,12 @@ type job struct {
 
 func main() {
 	ptxas := flag.String("ptxas", "ptxas", "assembler for -archs")
-	archs := flag.String("archs", "sm_70,sm_80,sm_90,sm_100,sm_120", "architectures; all kernels are assembled for the first")
+	archs := flag.String("archs", "sm_70,sm_80,sm_90,sm_100,sm_120", "architectures")
 	newest := flag.String("newest", "", "a newer ptxas, for -newest-archs")
 	newestArchs := flag.String("newest-archs", "sm_90,sm_120", "architectures for -newest")
 	table := flag.String("table", "", "file to write the table to")
 	write := flag.String("write", "", "only write the kernels into this folder")
-	jobs := flag.Int("j", 2, "assemblers at a time")
+	jobs := flag.Int("j", runtime.GOMAXPROCS(0), "assemblers at a time")
 	flag.Parse()
 	if err := run(*ptxas, *archs, *newest, *newestArchs, *table, *write, *jobs); err != nil {
 		fmt.Fprintln(os.Stderr, "assemble:", err)
@@ -81,11 +87,9 @@ func run(ptxas, archs, newest, newestArchs, table, write string, n int) error {
 	for _, k := range random {
 		all = append(all, &job{k: k, arch: first, ptxas: ptxas})
 	}
-	for i, arch := range strings.Split(archs, ",") {
-		for _, k := range kernels {
-			if i == 0 || slices.Contains(covering(kernels), k) {
-				all = append(all, &job{k: k, arch: arch, ptxas: ptxas})
-			}
+	for _, k := range kernels {
+		for _, arch := range strings.Split(archs, ",") {
+			all = append(all, &job{k: k, arch: arch, ptxas: ptxas})
 		}
 	}
 	if newest != "" {
@@ -112,9 +116,10 @@ func run(ptxas, archs, newest, newestArchs, table, write string, n int) error {
 	}
 	close(next)
 	wg.Wait()
-	return report(all, first, table)
+	return report(all, strings.Split(archs, ","), ptxas, table)
 }
 
+// writeKernels writes the kernels in the order of the table: those of both types next to each other.
 func writeKernels(dir string) ([]*kernel, error) {
 	var all []*kernel
 	for _, name := range problem.Builtins() {
@@ -130,38 +135,24 @@ func writeKernels(dir string) ([]*kernel, error) {
 			if method.Supports(p) != nil {
 				continue
 			}
-			prog, err := batch.Compile(m, batch.Spec{Method: method}, batch.Options{Limits: batch.DefaultLimits(len(p.Minima) > 0)})
-			if err != nil {
-				return nil, err
+			kinds := []bool{false}
+			if len(all)%14 == 0 { // now and then with a trace as well
+				kinds = append(kinds, true)
 			}
-			k := &kernel{problem: name, method: method.Name, inputs: p.N()}
-			var trace []int
-			// One method a problem with a trace, in turn.
-			if (len(all))%7 == 0 {
-				k.traced, trace = true, prog.Results
-			}
-			for _, t := range [][]int{nil, trace} {
-				c, err := ptx.Compile(prog, t)
-				if err != nil {
-					return nil, err
-				}
-				if t == nil && trace != nil {
-					first := *k
-					first.traced = false
-					all = append(all, &first)
-					if err := first.write(dir, c.Text); err != nil {
+			for _, traced := range kinds {
+				for _, dtype := range dtypes {
+					k := &kernel{problem: name, method: method.Name, dtype: dtype, inputs: p.N(), traced: traced}
+					o := batch.Options{Limits: batch.DefaultLimits(len(p.Minima) > 0), DType: dtype}
+					prog, err := batch.Compile(m, batch.Spec{Method: method}, o)
+					if err != nil {
 						return nil, err
 					}
-					continue
-				}
-				if err := k.write(dir, c.Text); err != nil {
-					return nil, err
-				}
-				if trace == nil {
-					break
+					if err := k.write(dir, prog); err != nil {
+						return nil, err
+					}
+					all = append(all, k)
 				}
 			}
-			all = append(all, k)
 		}
 	}
 	return all, nil
@@ -172,18 +163,12 @@ func writeRandom(dir string) ([]*kernel, error) {
 	var all []*kernel
 	for i := range uint64(40) {
 		r := rand.New(rand.NewPCG(9, i))
-		p := progtest.Program(r, 1+r.IntN(4), 10+r.IntN(150))
+		p := progtest.Program(r, 1+r.IntN(4), 10+r.IntN(150), dtypes...)
 		k := &kernel{problem: fmt.Sprintf("random%d", i), method: "program", inputs: 1000, traced: i%2 == 1}
-		var trace []int
 		if k.traced {
-			trace = p.Results
 			p.Optimize()
 		}
-		c, err := ptx.Compile(p, trace)
-		if err != nil {
-			return nil, err
-		}
-		if err := k.write(dir, c.Text); err != nil {
+		if err := k.write(dir, p); err != nil {
 			return nil, err
 		}
 		all = append(all, k)
@@ -191,13 +176,21 @@ func writeRandom(dir string) ([]*kernel, error) {
 	return all, nil
 }
 
-func (k *kernel) write(dir, text string) error {
+func (k *kernel) write(dir string, p *program.Program) error {
 	name := k.problem + "-" + k.method
-	if k.traced {
-		name += "-trace"
+	if k.dtype != program.None {
+		name += "-" + batch.DTypeName(k.dtype)
 	}
-	k.file, k.size = filepath.Join(dir, name+".ptx"), len(text)
-	return os.WriteFile(k.file, []byte(text), 0o644)
+	var trace []int
+	if k.traced {
+		name, trace = name+"-trace", p.Results
+	}
+	c, err := ptx.Compile(p, trace)
+	if err != nil {
+		return err
+	}
+	k.file, k.size = filepath.Join(dir, name+".ptx"), len(c.Text)
+	return os.WriteFile(k.file, []byte(c.Text), 0o644)
 }
 
 // covering chooses kernels such that each problem and each method is there, the largest kernel, and a traced one.
@@ -206,10 +199,10 @@ func covering(all []*kernel) []*kernel {
 	seen := map[string]bool{}
 	large := slices.MaxFunc(all, func(a, b *kernel) int { return cmp.Compare(a.size, b.size) })
 	for _, k := range slices.Backward(all) {
-		traced := fmt.Sprint("traced ", k.traced)
-		if k == large || !seen["p "+k.problem] || !seen["m "+k.method] || !seen[traced] {
+		p, m, traced := fmt.Sprint("problem ", k.problem, k.dtype), fmt.Sprint("method ", k.method, k.dtype), fmt.Sprint("traced ", k.traced, k.dtype)
+		if k == large || !seen[p] || !seen[m] || !seen[traced] {
 			out = append(out, k)
-			seen["p "+k.problem], seen["m "+k.method], seen[traced] = true, true, true
+			seen[p], seen[m], seen[traced] = true, true, true
 		}
 	}
 	return out
@@ -241,7 +234,7 @@ func (j *job) assemble() {
 	}
 }
 
-func report(all []*job, first, file string) error {
+func report(all []*job, archs []string, ptxas, file string) error {
 	failed := 0
 	for _, j := range all {
 		if j.err != nil {
@@ -261,16 +254,66 @@ func report(all []*job, first, file string) error {
 		return nil
 	}
 	var s strings.Builder
-	fmt.Fprintf(&s, "| problem | method | registers | stack, bytes | spilled, bytes |\n|---|---|--:|--:|--:|\n")
+	s.WriteString("| problem | method |")
+	for _, a := range archs {
+		fmt.Fprintf(&s, " %s |", a)
+	}
+	s.WriteString(" stack, bytes | spilled, bytes | occupancy |\n|---|---|" + strings.Repeat("--:|", len(archs)+3) + "\n")
+	var row []*job // of a kernel in each type, and for each architecture
 	for _, j := range all {
-		if j.arch != first || j.k.method == "program" {
+		if j.ptxas != ptxas || j.k.method == "program" {
+			continue
+		}
+		if row = append(row, j); len(row) < len(dtypes)*len(archs) {
 			continue
 		}
 		method := j.k.method
 		if j.k.traced {
 			method += " (trace)"
 		}
-		fmt.Fprintf(&s, "| %s | %s | %d | %d | %d |\n", j.k.problem, method, j.registers, j.stack, j.store)
+		fmt.Fprintf(&s, "| %s | %s |", j.k.problem, method)
+		for i := range archs {
+			s.WriteString(pair(row, func(of []*job) string { return strconv.Itoa(of[i].registers) }))
+		}
+		worst := func(of []*job, what func(*job) int) string {
+			return strconv.Itoa(what(slices.MaxFunc(of, func(a, b *job) int { return cmp.Compare(what(a), what(b)) })))
+		}
+		s.WriteString(pair(row, func(of []*job) string { return worst(of, func(j *job) int { return j.stack }) }))
+		s.WriteString(pair(row, func(of []*job) string { return worst(of, func(j *job) int { return j.store }) }))
+		s.WriteString(pair(row, func(of []*job) string {
+			least := 1.0
+			for _, j := range of {
+				least = min(least, occupancy(j.arch, j.registers))
+			}
+			return fmt.Sprintf("%.0f %%", 100*least)
+		}))
+		s.WriteByte('\n')
+		row = row[:0]
 	}
 	return os.WriteFile(file, []byte(s.String()), 0o644)
+}
+
+// pair is a cell of the table: what the jobs of each type give, once where it is the same.
+func pair(row []*job, give func(of []*job) string) string {
+	n := len(row) / len(dtypes)
+	var all []string
+	for i := range dtypes {
+		all = append(all, give(row[i*n:][:n]))
+	}
+	return " " + strings.Join(slices.Compact(all), " / ") + " |"
+}
+
+// occupancy is the part of an architecture's resident warps that a kernel reaches with so many registers a thread. A
+// multiprocessor has 65,536 registers, of which a warp takes 256 at a time.
+//
+// Source: CUDA C++ Programming Guide 12.9, table "Technical Specifications per Compute Capability".
+func occupancy(arch string, registers int) float64 {
+	warps, blocks := 64, 32
+	if arch == "sm_120" {
+		warps, blocks = 48, 24
+	}
+	const warpsPerBlock = ptx.Block / 32
+	perWarp := (registers*32 + 255) / 256 * 256
+	resident := min(65536/perWarp/warpsPerBlock, blocks, warps/warpsPerBlock) * warpsPerBlock
+	return float64(resident) / float64(warps)
 }
