@@ -40,7 +40,7 @@ func (e *Engine) check() error {
 	if err != nil {
 		return err
 	}
-	b := everyValue(p, 7)
+	b := everyValue(p, 19)
 	if err := exe.Run(context.Background(), b); err != nil {
 		return err
 	}

@@ -249,8 +249,8 @@ func TestRows(t *testing.T) {
 			count++
 		}
 	}
-	if t.Logf("%d faults", count); count < 200 {
-		t.Errorf("%d faults, want 200 or more", count)
+	if count <= 300 { // docs/gpu.md says so
+		t.Errorf("%d faults, want over 300", count)
 	}
 }
 

@@ -241,9 +241,9 @@ func (p pair) compare(ctx context.Context, e program.Engine, n, rows int, seed u
 }
 
 // samples are starts in the problem's box and parameters near their defaults, with some that are hard: zeros,
-// infinities, numbers that overflow.
+// infinities, numbers that overflow or are subnormal in one type or the other.
 func (p pair) samples(prog *program.Program, n int, seed uint64) [][]float64 {
-	hard := []float64{0, math.Copysign(0, -1), math.Inf(1), math.NaN(), 1e300, -1e-300, math.SmallestNonzeroFloat64}
+	hard := []float64{0, math.Copysign(0, -1), math.Inf(1), math.NaN(), 1e300, -1e-300, math.SmallestNonzeroFloat64, 3e38, 1e-42}
 	r := rand.New(rand.NewPCG(3, seed))
 	q := p.model.Problem()
 	in := prog.NewBatch(n).In
