@@ -96,6 +96,7 @@ func Compile(m *graph.Model, spec Spec, o Options) (*program.Program, error) {
 	if err := c.write(prog); err != nil {
 		return nil, err
 	}
+	prog.Simplify()
 	prog.Optimize()
 	return prog, nil
 }
@@ -351,6 +352,7 @@ func (c *compiler) step(prog *program.Program, split bool) (*program.Func, []*Va
 	out = append(out, newIteration, newEvaluations)
 	if len(s.fallback) > 0 {
 		out = append(out, newFallbacks)
+		prog.Rare = []int{counted}
 	} else {
 		prog.Slots[counted].Fixed = true // it stays zero
 	}

@@ -105,18 +105,36 @@ func TestNativeEngine(t *testing.T) {
 
 // agree holds all variants of a random program against its definition.
 func agree(t *testing.T, seed uint64, all []variant) {
+	t.Helper()
+	agreeOn(t, seed, all, func(r *rand.Rand) *program.Program { return progtest.Program(r, 1+r.IntN(4), 20+r.IntN(150)) })
+}
+
+func agreeOn(t *testing.T, seed uint64, all []variant, write func(r *rand.Rand) *program.Program) (runs int) {
+	t.Helper()
 	r := rand.New(rand.NewPCG(seed, 1))
-	p := progtest.Program(r, 1+r.IntN(4), 20+r.IntN(150))
+	p := write(r)
 	if seed%2 == 0 {
 		p.Optimize()
 	}
-	want := randomBatch(r, p, 1+r.IntN(70))
+	want := randomBatch(r, p, 1+r.IntN(200))
+	if seed%4 == 1 { // samples that are alike end together
+		for _, c := range want.In {
+			for s := range c {
+				c[s] = c[0]
+			}
+		}
+	}
 	progtest.Reference(p, want)
 	for _, v := range all {
-		if err := difference(v.compile(t, p), p, want); err != nil {
+		x := v.compile(t, p)
+		if x.runs {
+			runs++
+		}
+		if err := difference(x, p, want); err != nil {
 			t.Fatalf("seed %d, %v: %v", seed, v, err)
 		}
 	}
+	return runs
 }
 
 // Random programs give the bits of their definition, whatever the instruction set and the
@@ -128,10 +146,26 @@ func TestNativeRandom(t *testing.T) {
 	}
 }
 
+// Programs with runs give the bits of their definition: counters at their bounds, samples that
+// end one by one or all together, rare steps, and lanes without a sample.
+func TestNativeRuns(t *testing.T) {
+	all := variants(t)
+	runs := 0
+	for seed := range uint64(150) {
+		runs += agreeOn(t, seed, all, func(r *rand.Rand) *program.Program { return progtest.Iteration(r, 1+r.IntN(3)) })
+	}
+	if runs < 150*len(all)/2 {
+		t.Errorf("%d of %d variants have runs, want half of them", runs, 150*len(all))
+	}
+}
+
 func FuzzNative(f *testing.F) {
 	all := variants(f)
 	f.Add(uint64(1000))
-	f.Fuzz(func(t *testing.T, seed uint64) { agree(t, seed, all) })
+	f.Fuzz(func(t *testing.T, seed uint64) {
+		agree(t, seed, all)
+		agreeOn(t, seed, all, func(r *rand.Rand) *program.Program { return progtest.Iteration(r, 1+r.IntN(3)) })
+	})
 }
 
 // Every number of samples up to several blocks, in batches that threads share too.

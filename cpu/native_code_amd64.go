@@ -19,6 +19,10 @@ type frame struct {
 	strips                  int     // how many strips to work on
 	cur, next, fixed        uintptr // the lanes' state: moving slots now and after the step, fixed slots
 	steps                   int     // most steps
+	runBudget               int     // most steps of all runs, in each of which a strip is stepped alone
+	runLeft, runLength      int     // steps that are left to the runs of this visit, and those that the present one is to make
+	runPause                int     // how many visits try no run
+	all                     uint64  // a bit for each lane of a strip
 	pool                    uintptr // samples that wait, a column a slot
 	poolNext, poolCount     int     // the first that is still there, and how many there were
 	poolLimit               int     // come back when this one is taken
@@ -38,6 +42,11 @@ const (
 	frameNext       = int32(unsafe.Offsetof(frame{}.next))
 	frameFixed      = int32(unsafe.Offsetof(frame{}.fixed))
 	frameSteps      = int32(unsafe.Offsetof(frame{}.steps))
+	frameRunBudget  = int32(unsafe.Offsetof(frame{}.runBudget))
+	frameRunPause   = int32(unsafe.Offsetof(frame{}.runPause))
+	frameRunLeft    = int32(unsafe.Offsetof(frame{}.runLeft))
+	frameRunLength  = int32(unsafe.Offsetof(frame{}.runLength))
+	frameAll        = int32(unsafe.Offsetof(frame{}.all))
 	framePool       = int32(unsafe.Offsetof(frame{}.pool))
 	framePoolNext   = int32(unsafe.Offsetof(frame{}.poolNext))
 	framePoolCount  = int32(unsafe.Offsetof(frame{}.poolCount))
@@ -81,8 +90,9 @@ func (g *geometry) columns() int    { return g.fixed + g.moving + 1 }
 type native struct {
 	geometry
 	stages             *program.Stages
-	setup, step, final int // offsets of the functions
-	below, above       int // scratch memory
+	setup, step, final int  // offsets of the functions
+	runs               bool // step has runs in it
+	below, above       int  // scratch memory
 	cost               [3]float64
 	consts             []uint64
 	tables             []float64
@@ -94,6 +104,7 @@ type native struct {
 type emitOptions struct {
 	vectors, strips int
 	list            bool
+	noRun           bool
 }
 
 // maxStep bounds the operations that one step may take, in vectors: some 10 ms.
@@ -114,6 +125,7 @@ func emitProgram(p *program.Program, isa *isa, o emitOptions) (n *native, err er
 	st := p.Stage()
 	n = &native{stages: st}
 	n.geometry = geometry{isa: isa, inputs: len(p.In), fixed: st.Fixed, moving: len(st.Kept) - st.Fixed, results: len(p.Results)}
+	n.makeRun(p)
 	step := lower(st.Step, n.moving, isa.zmm, false)
 	n.shape(step, o)
 	// Measured: four vectors in turn hide the latencies better than any order.
@@ -121,8 +133,13 @@ func emitProgram(p *program.Program, isa *isa, o emitOptions) (n *native, err er
 	if ordered {
 		step = lower(st.Step, n.moving, isa.zmm, true)
 	}
+	var run *lowered
+	if !o.noRun {
+		run = n.lowerRun(step.pressure, ordered)
+	}
+	n.runs = run != nil
 	setup := lower(st.Setup, len(st.Setup.Out), isa.zmm, ordered)
-	final := lower(st.Final, len(st.Final.Out), isa.zmm, ordered)
+	final := lower(reported(st.Final), len(st.Final.Out), isa.zmm, ordered)
 	if step.cost > maxStep || setup.cost > maxStep || final.cost > maxStep {
 		return nil, fmt.Errorf("a step of %.0f operations, at most %.0f are allowed in native code", step.cost, maxStep)
 	}
@@ -140,7 +157,7 @@ func emitProgram(p *program.Program, isa *isa, o emitOptions) (n *native, err er
 		a.Bind(start)
 		var e *emitter
 		if k == 1 {
-			e = n.emitStep(a, consts, l)
+			e = n.emitStep(a, consts, l, run)
 		} else {
 			in, inPitch, outPitch := n.inputs, pitch(n.poolLen), n.poolPitch()
 			if k == 2 {
@@ -163,6 +180,22 @@ func emitProgram(p *program.Program, isa *isa, o emitOptions) (n *native, err er
 	return n, nil
 }
 
+// reported is f with outputs that are F64s: numbers as a batch reports them.
+func reported(f *program.Func) *program.Func {
+	b := program.NewBuilder(f.Name)
+	var in []program.Value
+	for i, t := range f.In {
+		in = append(in, b.Input(f.InNames[i], t))
+	}
+	out := b.Inline(f, in...)
+	for i, v := range out {
+		if b.Type(v) == program.I64 {
+			out[i] = b.FromInt(v)
+		}
+	}
+	return b.Finish(out...)
+}
+
 // shape chooses how many vectors make a strip and how many strips a worker has.
 func (n *native) shape(step *lowered, o emitOptions) {
 	// Measured: more vectors hide more latency until their values no longer fit the registers.
@@ -171,7 +204,11 @@ func (n *native) shape(step *lowered, o emitOptions) {
 		n.vectors, n.strips = 1, 2
 	case !n.isa.zmm:
 		n.vectors, n.strips = 2, 4
-	case p <= 16:
+	case p <= 11 && n.runsWith(5, p):
+		n.vectors, n.strips = 5, 2
+	case p <= 16 && !n.runsWith(4, p) && n.runsWith(3, p):
+		n.vectors, n.strips = 3, 3
+	case p <= 16 && step.masks <= 4: // of six mask registers, three vectors leave two for each, four vectors one
 		n.vectors, n.strips = 4, 2
 	case p <= 40, step.cost > 10*float64(len(step.nodes)): // in loops, which wait for themselves
 		n.vectors, n.strips = 3, 3
@@ -217,11 +254,15 @@ func (n *native) emitMap(a *amd64.Asm, consts *constants, l *lowered, in, inPitc
 	return e
 }
 
+// stateColumns are where the code of a step finds the slots of its strip.
+func (n *native) stateColumns() []address {
+	return append(columnsAt(rIn, n.fixed, n.column()), columnsAt(rCur, n.moving, n.column())...)
+}
+
 // emitStep writes the function that steps all strips, again and again. A sample
 // that ends is moved to the list of ended ones as it was before the step, and a waiting one takes its lane.
-func (n *native) emitStep(a *amd64.Asm, consts *constants, l *lowered) *emitter {
-	in := append(columnsAt(rIn, n.fixed, n.column()), columnsAt(rCur, n.moving, n.column())...)
-	e := newEmitter(a, n.isa, n.vectors, l, consts, in, columnsAt(rOut, n.moving, n.column()))
+func (n *native) emitStep(a *amd64.Asm, consts *constants, l, run *lowered) *emitter {
+	e := newEmitter(a, n.isa, n.vectors, l, consts, n.stateColumns(), columnsAt(rOut, n.moving, n.column()))
 	a.MovRM(rConsts, amd64.M(rFrame, frameConsts))
 	a.MovRM(rScratch, amd64.M(rFrame, frameScratch))
 	a.MovRM(rCur, amd64.M(rFrame, frameCur))
@@ -232,6 +273,10 @@ func (n *native) emitStep(a *amd64.Asm, consts *constants, l *lowered) *emitter 
 	a.MovRM(rIn, amd64.M(rFrame, frameFixed))
 	a.MovRM(rStrips, amd64.M(rFrame, frameStrips))
 	a.Bind(strip)
+	if run != nil {
+		r := n.emitRun(a, consts, run)
+		n.below, n.above = max(n.below, r.below()), max(n.above, r.above())
+	}
 	e.masksIn()
 	e.body(0, int32(len(l.nodes)))
 	e.finish()
@@ -255,14 +300,18 @@ func (n *native) emitStep(a *amd64.Asm, consts *constants, l *lowered) *emitter 
 
 	main := a.Use(a.Section())
 	a.Bind(ended)
-	n.emitEnded(a, e, test, next)
+	n.emitEnded(a, e, test, rCur, rOut, nil, next)
 	a.Use(main)
 	return e
 }
 
+// running is the word of the strip's lanes that run.
+func (n *native) running() amd64.Arg { return amd64.M(rIn, int32((n.fixed+1)*n.column())) }
+
 // emitEnded writes what happens to lanes whose samples end: test is false for them. It goes lane by lane in
-// general registers, for mostly there is one.
-func (n *native) emitEnded(a *amd64.Asm, e *emitter, test int32, next amd64.Label) {
+// general registers, for mostly there is one. The moving slots before the step stand at the register before, those after it
+// at the register after; ready, if not nil, writes what brings them there.
+func (n *native) emitEnded(a *amd64.Asm, e *emitter, test int32, before, after amd64.Reg, ready func(), next amd64.Label) {
 	const (
 		lanes   = amd64.RAX // a bit for each that ends
 		lane    = amd64.RCX
@@ -287,31 +336,53 @@ func (n *native) emitEnded(a *amd64.Asm, e *emitter, test int32, next amd64.Labe
 		}
 	}
 	a.RI(amd64.Xor, lanes, -1)
-	running := amd64.M(rIn, int32((n.fixed+1)*n.column()))
-	a.RM(amd64.And, lanes, running)
+	a.RM(amd64.And, lanes, n.running())
 	a.JumpIf(amd64.EQ, next)
+	if ready != nil {
+		ready()
+	}
 	a.MovRM(count, amd64.M(rFrame, frameEndedCount))
 	a.MovRM(waiting, amd64.M(rFrame, framePoolNext))
 	a.MovRM(rConsts, amd64.M(rFrame, frameEnded)) // for as long as this takes
 	a.MovRM(rScratch, amd64.M(rFrame, framePool))
 	each, idle, refilled := a.Label(), a.Label(), a.Label()
-	// column is slot c of the lane, before the step or after it.
-	column := func(c int, after bool) amd64.Arg {
+	// column is slot c of the lane, moving slots at the given register.
+	column := func(c int, moving amd64.Reg) amd64.Arg {
 		base, at := rIn, c
 		switch {
 		case c == n.columns()-1: // the sample's number
 			at = n.fixed
-		case c >= n.fixed && after:
-			base, at = rOut, c-n.fixed
 		case c >= n.fixed:
-			base, at = rCur, c-n.fixed
+			base, at = moving, c-n.fixed
 		}
 		return amd64.MX(base, lane, 8, int32(at*n.column()))
 	}
+	// A whole strip that ends in one step is exchanged by vectors.
+	a.RM(amd64.Cmp, lanes, amd64.M(rFrame, frameAll))
+	a.JumpIf(amd64.NE, each)
+	a.MovRM(x, amd64.M(rFrame, framePoolCount))
+	a.RR(amd64.Sub, x, waiting)
+	a.RI(amd64.Cmp, x, int32(n.width()))
+	a.JumpIf(amd64.LT, each)
+	a.RR(amd64.Xor, lane, lane) // the first
+	exchanged := a.Label()
+	for c := range n.columns() {
+		for u := range n.vectors {
+			d := u * n.isa.bytes
+			e.load(0, column(c, before).Plus(d))
+			e.store(amd64.MX(rConsts, count, 8, int32(c*n.endedPitch()+d)), 0)
+			e.load(1, amd64.MX(rScratch, waiting, 8, int32(c*n.poolPitch()+d)))
+			e.store(column(c, after).Plus(d), 1)
+		}
+	}
+	a.RI(amd64.Add, count, int32(n.width()))
+	a.RI(amd64.Add, waiting, int32(n.width()))
+	a.Jump(exchanged)
+
 	a.Bind(each)
 	a.TrailingZeros(lane, lanes)
 	for c := range n.columns() {
-		a.MovRM(x, column(c, false))
+		a.MovRM(x, column(c, before))
 		a.MovMR(amd64.MX(rConsts, count, 8, int32(c*n.endedPitch())), x)
 	}
 	a.RI(amd64.Add, count, 1)
@@ -319,12 +390,13 @@ func (n *native) emitEnded(a *amd64.Asm, e *emitter, test int32, next amd64.Labe
 	a.JumpIf(amd64.GE, idle)
 	for c := range n.columns() {
 		a.MovRM(x, amd64.MX(rScratch, waiting, 8, int32(c*n.poolPitch())))
-		a.MovMR(column(c, true), x)
+		a.MovMR(column(c, after), x)
 	}
 	a.RI(amd64.Add, waiting, 1)
 	a.Bind(refilled)
 	a.ClearLowest(lanes, lanes)
 	a.JumpIf(amd64.NE, each)
+	a.Bind(exchanged)
 	a.MovMR(amd64.M(rFrame, frameEndedCount), count)
 	a.MovMR(amd64.M(rFrame, framePoolNext), waiting)
 	a.MovRM(rConsts, amd64.M(rFrame, frameConsts))
@@ -341,9 +413,9 @@ func (n *native) emitEnded(a *amd64.Asm, e *emitter, test int32, next amd64.Labe
 	a.Jump(next)
 
 	a.Bind(idle)
-	a.MovRM(x, running)
+	a.MovRM(x, n.running())
 	a.ClearBit(x, lane)
-	a.MovMR(running, x)
+	a.MovMR(n.running(), x)
 	a.MI(amd64.Sub, amd64.M(rFrame, frameActive), 1)
 	a.Jump(refilled)
 }

@@ -143,6 +143,7 @@ type emitter struct {
 	where    []int32 // their place in alive, -1
 	outsOf   [][]int32
 	next     []int32 // per value: how many of its uses lie behind us
+	late     []bool  // of each value: it is left for its reader to write
 	freeSlot []int32
 	slots    int
 	arrays   []int32 // offset of each array from the scratch register
@@ -163,7 +164,7 @@ func newEmitter(a *amd64.Asm, isa *isa, v int, l *lowered, consts *constants, in
 	n := len(l.nodes)
 	e := &emitter{
 		lowered: l, a: a, isa: isa, v: v, consts: consts, in: in, out: out,
-		reg: make([]int8, n), home: make([]home, n), where: make([]int32, n), outsOf: make([][]int32, n), next: make([]int32, n),
+		reg: make([]int8, n), home: make([]home, n), where: make([]int32, n), outsOf: make([][]int32, n), next: make([]int32, n), late: make([]bool, n),
 		cold: -1, tables: map[uint64]int32{},
 	}
 	e.files[vectors].holds = make([]int32, isa.regs/v)
@@ -199,13 +200,13 @@ func newEmitter(a *amd64.Asm, isa *isa, v int, l *lowered, consts *constants, in
 	return e
 }
 
-// Of the mask registers k0 cannot select lanes; it and the last two hold nothing
+// Of the mask registers k0, which cannot select lanes, and the last one hold nothing
 // from one instruction to the next.
 const (
-	maskGroups = 5
+	maskGroups = 6
 	kNone      = 0 // as the mask of an instruction: all lanes
-	kTemp      = 6
-	kTemp2     = 7
+	kTemp      = 7
+	kTemp2     = 0
 )
 
 // below is how much memory the code uses in front of the scratch register,

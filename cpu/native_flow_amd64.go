@@ -219,16 +219,22 @@ func (e *emitter) loopBlock(i int32) {
 	e.sweep(end)
 }
 
+// fold joins the masks of v's vectors, and returns the register that has the result.
+func (e *emitter) fold(in *amd64.Insn, v int32) uint8 {
+	k := e.mask(v)
+	x, free := k.k(0, kTemp), uint8(kTemp2)
+	for u := 1; u < e.v; u++ {
+		e.kop(in, kTemp2, x, k.k(u, free))
+		x, free = kTemp2, kTemp
+	}
+	return x
+}
+
 // anyLane sets the flags to "not equal" if v is true in a lane.
 func (e *emitter) anyLane(v int32) {
 	a := e.a
 	if e.isa.zmm {
-		k := e.mask(v)
-		x := k.k(0, kTemp)
-		for u := 1; u < e.v; u++ {
-			e.kop(&amd64.KOr, 0, x, k.k(u, kTemp2))
-			x = 0
-		}
+		x := e.fold(&amd64.KOr, v)
 		a.VEX(&amd64.KOrTest, amd64.X, x, 0, amd64.V(x))
 		return
 	}
@@ -255,12 +261,7 @@ func (e *emitter) anyLane(v int32) {
 func (e *emitter) allLanes(v int32) (some amd64.Cond) {
 	a := e.a
 	if e.isa.zmm {
-		k := e.mask(v)
-		x := k.k(0, kTemp)
-		for u := 1; u < e.v; u++ {
-			e.kop(&amd64.KAnd, 0, x, k.k(u, kTemp2))
-			x = 0
-		}
+		x := e.fold(&amd64.KAnd, v)
 		a.VEX(&amd64.KOrTest, amd64.X, x, 0, amd64.V(x)) // carry: all ones
 		return amd64.NC
 	}

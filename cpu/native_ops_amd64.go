@@ -21,12 +21,39 @@ func (e *emitter) body(from, to int32) {
 		case x.op == program.OpGuard:
 			i = e.guardBlock(i)
 		case x.dead || x.op == program.OpInput || x.op == program.OpConst || x.op == program.OpPhi:
+		case e.canWait(i):
+			e.late[i] = true
 		default:
+			for _, v := range x.args() {
+				if v >= 0 && e.late[v] {
+					e.late[v] = false
+					e.instr(v)
+					e.unpin()
+				}
+			}
 			e.instr(i)
 			e.unpin()
 			e.flush()
 		}
 	}
+}
+
+// canWait reports whether a comparison is better written right before its only reader: where mask registers are
+// few, and its operands live that long anyway.
+func (e *emitter) canWait(i int32) bool {
+	if e.class(i) != masks || e.masks <= len(e.files[masks].holds) || rowOf[e.nodes[i].op] == nil || rowOf[e.nodes[i].op].shape != shCompare || len(e.use[i]) != 1 {
+		return false
+	}
+	reader := e.use[i][0]
+	if int(reader) >= len(e.nodes) || rowOf[e.nodes[reader].op] == nil || e.loop[reader] != e.loop[i] || e.guard[reader] != e.guard[i] {
+		return false
+	}
+	for _, v := range e.nodes[i].args() {
+		if v >= 0 && e.last[v] < reader && e.home[v].kind != inConst {
+			return false
+		}
+	}
+	return true
 }
 
 func (e *emitter) instr(i int32) {
@@ -53,13 +80,7 @@ func (e *emitter) instr(i int32) {
 		e.affine(rTemp, e.f.Affines[x.imm])
 		d := e.result(i)
 		for u := range e.v {
-			r := e.number(vectors, d, u)
-			if e.isa.zmm {
-				e.a.EVEX(&amd64.FromReg, r, 0, 0, amd64.V(uint8(rTemp)))
-			} else {
-				e.a.VEX(&amd64.FromRegX, amd64.X, r, 0, amd64.V(uint8(rTemp)))
-				e.a.VEX(&amd64.SplatY, amd64.Y, r, 0, amd64.V(r))
-			}
+			e.splat(e.number(vectors, d, u), rTemp)
 		}
 		e.define(i, d)
 		return
@@ -127,6 +148,16 @@ func (e *emitter) instr(i int32) {
 	case shGather:
 		e.gather(i, f)
 	}
+}
+
+// splat writes general register r into all lanes of d.
+func (e *emitter) splat(d uint8, r amd64.Reg) {
+	if e.isa.zmm {
+		e.a.EVEX(&amd64.FromReg, d, 0, 0, amd64.V(uint8(r)))
+		return
+	}
+	e.a.VEX(&amd64.FromRegX, amd64.X, d, 0, amd64.V(uint8(r)))
+	e.a.VEX(&amd64.SplatY, amd64.Y, d, 0, amd64.V(d))
 }
 
 // simple writes d = a in b.
@@ -290,10 +321,14 @@ func (e *emitter) blendMasks(i int32) int {
 	a, b, c := e.mask(x.a), e.mask(x.b), e.mask(x.c)
 	d := e.result(i)
 	for u := range e.v {
-		k := a.k(u, kTemp)
-		e.kop(&amd64.KAnd, 0, k, b.k(u, kTemp2))
-		e.kop(&amd64.KAndN, kTemp2, k, c.k(u, kTemp2))
-		e.kop(&amd64.KOr, e.number(masks, d, u), 0, kTemp2)
+		k, to := a.k(u, kTemp), e.number(masks, d, u)
+		free := uint8(kTemp)
+		if k == kTemp {
+			free = to
+		}
+		e.kop(&amd64.KAnd, kTemp2, k, b.k(u, kTemp2))
+		e.kop(&amd64.KAndN, to, k, c.k(u, free))
+		e.kop(&amd64.KOr, to, kTemp2, to)
 	}
 	return d
 }

@@ -159,6 +159,7 @@ func (x *nativeExecutable) worker() *lanes {
 	if len(x.tables) > 0 {
 		w.frame.tables = uintptr(unsafe.Pointer(&x.tables[0]))
 	}
+	w.frame.all = w.all()
 	w.frame.pool = addressOf(w.pool)
 	w.frame.ended = addressOf(w.ended)
 	w.frame.fixed = addressOf(w.fixed)
@@ -299,10 +300,10 @@ func (x *nativeExecutable) work(ctx context.Context, b *program.Batch, t *tracin
 			f.poolLimit = math.MaxInt
 			w.closeUp()
 		}
-		f.steps = max(1, steps/w.strips)
+		f.steps, f.runBudget = max(1, steps/w.strips), steps
 		if t != nil {
 			w.trace(t)
-			f.steps = 1
+			f.steps, f.runBudget = 1, 0
 		}
 		f.strips = w.strips
 		f.endedCount = 0
@@ -447,18 +448,30 @@ func (w *lanes) collect(b *program.Batch) {
 	}
 	w.mapColumns(x.final, x.cost[2], w.ended, w.results, n)
 	number := w.ended[(x.columns()-1)*x.endedPitch()/8:][:n]
-	for k, t := range x.stages.Report {
-		col := w.results[k*x.endedPitch()/8:][:n]
-		out := b.Out[k]
-		if t == program.I64 {
-			for i, s := range number {
-				out[s] = float64(int64(col[i]))
+	// Samples often end in the order in which they began: long stretches of successive numbers are copied.
+	stretches := 1
+	for i := 1; i < n; i++ {
+		if number[i] != number[i-1]+1 {
+			stretches++
+		}
+	}
+	for from := 0; from < n; {
+		to := n
+		if stretches > 1 && stretches <= n/16 {
+			for to = from + 1; to < n && number[to] == number[to-1]+1; to++ {
 			}
-			continue
 		}
-		for i, s := range number {
-			out[s] = math.Float64frombits(col[i])
+		for k, out := range b.Out {
+			col := floats(w.results[k*x.endedPitch()/8:][from:to])
+			if stretches <= n/16 {
+				copy(out[number[from]:], col)
+				continue
+			}
+			for i, s := range number {
+				out[s] = col[i]
+			}
 		}
+		from = to
 	}
 }
 

@@ -3,7 +3,6 @@
 package cpu
 
 import (
-	"math"
 	"math/bits"
 	"slices"
 
@@ -63,7 +62,7 @@ func (w *lanes) trace(t *tracing) {
 		}
 	}
 	w.mapColumns(x.final, x.cost[2], w.ended, w.results, w.strips*width)
-	result := func(c int) []uint64 { return w.results[c*x.endedPitch()/8:] }
+	result := func(c int) []float64 { return floats(w.results[c*x.endedPitch()/8:]) }
 	iteration := result(t.iteration)
 	for s := range w.strips {
 		for r := *w.running(s); r != 0; r &= r - 1 {
@@ -80,11 +79,7 @@ func (w *lanes) trace(t *tracing) {
 			}
 			row := t.Data[sample][int(it)*len(t.columns):]
 			for k, c := range t.columns {
-				if v := result(c)[i]; x.stages.Report[c] == program.I64 {
-					row[k] = float64(int64(v))
-				} else {
-					row[k] = math.Float64frombits(v)
-				}
+				row[k] = result(c)[i]
 			}
 			t.Len[sample] = max(t.Len[sample], int(it)+1)
 		}

@@ -1,6 +1,8 @@
 package program
 
 import (
+	"bytes"
+	"encoding/binary"
 	"fmt"
 	"math"
 )
@@ -70,11 +72,20 @@ func NewBuilder(name string) *Builder { return NewBuilderOf(F64, name) }
 
 // NewBuilderOf starts a function whose numbers are of type float, F64 or F32.
 func NewBuilderOf(float Type, name string) *Builder {
+	b := newBuilder(name, 0)
+	b.float = float
+	return b
+}
+
+// newBuilder starts a function of F64s and about n instructions.
+func newBuilder(name string, n int) *Builder {
 	return &Builder{
-		float:  float,
-		f:      &Func{Name: name},
-		scopes: []scope{{id: 0, start: -1, cse: map[instrKey]Value{}}},
+		float:  F64,
+		f:      &Func{Name: name, Instrs: make([]Instr, 0, n)},
+		scopes: []scope{{id: 0, start: -1, cse: make(map[instrKey]Value, n)}},
 		affine: map[string]int{},
+		where:  make([]int, 0, n),
+		sign:   make([]bool, 0, n),
 	}
 }
 
@@ -537,6 +548,18 @@ func (b *Builder) ToFloat(i Value) (x Value) {
 	return x
 }
 
+// FromInt is the F64 nearest to an I64, ties to even: its halves, each in the low bits of a power
+// of two, joined with one rounding.
+func (b *Builder) FromInt(i Value) (x Value) {
+	const low, high = 0x433 << 52, 0x453 << 52 // the bits of 2^52 and 2^84
+	b.With(F64, func() {
+		lo := b.FromBits(b.IOr(b.IAnd(i, b.I(1<<32-1)), b.I(low)))
+		hi := b.FromBits(b.IXor(b.Shr(i, b.I(32)), b.I(high|1<<31))) // the sign is a part of the number plus 2^63
+		x = b.Add(b.Sub(hi, b.F(0x1p84+0x1p63+0x1p52)), lo)
+	})
+	return x
+}
+
 // NewTable adds a table of constants, its length a power of two.
 func (b *Builder) NewTable(t []float64) int {
 	if n := len(t); n == 0 || n&(n-1) != 0 {
@@ -719,16 +742,17 @@ func (b *Builder) Guard(cond Value, orElse []Value, body func() []Value) []Value
 // of the block by their place in it. It is empty for a block that is not made of pure
 // operations alone.
 func (b *Builder) blockKey(at int, in, orElse []Value) string {
-	var key []byte
-	place := map[Value]int{}
-	ref := func(v Value) string {
+	key := make([]byte, 0, 32*(len(b.f.Instrs)-at))
+	place := make(map[Value]uint64, len(b.f.Instrs)-at)
+	word := binary.LittleEndian.AppendUint64
+	ref := func(key []byte, v Value) []byte {
 		if c, ok := b.constant(v); ok {
-			return fmt.Sprintf(" %s:%x", b.Type(v), c)
+			return word(append(key, 'c', byte(b.Type(v))), c)
 		}
 		if p, ok := place[v]; ok {
-			return fmt.Sprintf(" b%d", p)
+			return word(append(key, 'b', 0), p)
 		}
-		return fmt.Sprintf(" v%d", v)
+		return word(append(key, 'v', 0), uint64(v))
 	}
 	for i := at; i < len(b.f.Instrs); i++ {
 		x := &b.f.Instrs[i]
@@ -738,21 +762,24 @@ func (b *Builder) blockKey(at int, in, orElse []Value) string {
 		if x.Op == OpConst {
 			continue
 		}
-		place[Value(i)] = len(place)
-		key = fmt.Appendf(key, ";%d %d %d", x.Op, x.Type, x.Imm)
-		var args [3]string
+		place[Value(i)] = uint64(len(place))
+		key = word(append(key, 'o', byte(x.Op), byte(x.Type)), x.Imm)
+		first := len(key)
 		for k := range x.Op.NumArgs() {
-			args[k] = ref(x.Arg(k))
+			key = ref(key, x.Arg(k))
 		}
-		if commutes(x.Op) && args[1] < args[0] {
-			args[0], args[1] = args[1], args[0]
-		}
-		for _, a := range args {
-			key = append(key, a...)
+		if commutes(x.Op) {
+			const one = 10 // bytes that ref writes
+			if p, q := key[first:first+one], key[first+one:first+2*one]; bytes.Compare(q, p) < 0 {
+				var t [one]byte
+				copy(t[:], p)
+				copy(p, q)
+				copy(q, t[:])
+			}
 		}
 	}
 	for _, v := range append(in[:len(in):len(in)], orElse...) {
-		key = append(key, ref(v)...)
+		key = ref(key, v)
 	}
 	return string(key)
 }

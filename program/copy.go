@@ -14,6 +14,7 @@ type copier struct {
 	edit func(in *Instr, args []Value) (Value, bool) // may write a plain operation in its own way
 
 	arrays, tables, loops map[int]int
+	args                  [3]Value // of the operation at hand
 }
 
 // ends maps the position of each OpLoop and OpGuard to that of its end.
@@ -130,7 +131,7 @@ func (c *copier) one(i int) Value {
 			return b.FMA(b.Neg(x), y, c.to[in.A])
 		}
 	}
-	args := make([]Value, in.Op.NumArgs())
+	args := c.args[:in.Op.NumArgs()]
 	for k := range args {
 		args[k] = c.to[in.Arg(k)]
 	}

@@ -1,4 +1,7 @@
 package program
 
-// FactorOut is for tests.
-var FactorOut = factorOut
+// The passes of Simplify, for tests.
+var (
+	FactorOut  = factorOut
+	GroupFixed = groupFixed
+)

@@ -17,7 +17,7 @@ func rewrite(f *Func, out []Value, fuse bool, replace []Value, names []string) *
 		gone[v] = true
 	}
 	live := liveness(&g, gone)
-	b := NewBuilder(f.Name)
+	b := newBuilder(f.Name, len(f.Instrs))
 	var args []Value
 	for i, t := range f.In {
 		args = append(args, b.Input(f.inName(i), t))

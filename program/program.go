@@ -24,6 +24,7 @@ type Program struct {
 	Status    int   // I64 slot: 0 while running, else why it stopped
 	Iteration int   // I64 slot: index of the iterate that the state holds, -1 before the first
 	Results   []int // slots that a Batch reports, F64, F32 or I64
+	Rare      []int // I64 slots that count what seldom happens, which engines may treat apart
 
 	// The parts of Step kept apart, for an engine that evaluates the problem in
 	// its own way: Update takes the first len(Update.In)-len(Quantities) slots and then the Quantities (F64) of
@@ -151,12 +152,18 @@ func (p *Program) Slot(name string) int {
 	return -1
 }
 
-// Optimize optimises both functions, moves factors of two out of the way, fuses multiply-adds and moves what depends on Fixed slots alone from Step to Setup.
+// Simplify rewrites the products of Step: factors of two move out of the way, factors that stay the same are multiplied
+// with each other first. It changes roundings, and so belongs before Optimize, where it is decided what a program computes.
+func (p *Program) Simplify() { p.Step = groupFixed(factorOut(p.Step), p.fixed) }
+
+// fixed reports whether an input of Step is a Fixed slot.
+func (p *Program) fixed(input int) bool { return input < len(p.Slots) && p.Slots[input].Fixed }
+
+// Optimize optimises both functions, fuses multiply-adds and moves what depends on Fixed slots alone from Step to Setup.
 // Update, where there is one, is optimised likewise but hoists nothing.
 func (p *Program) Optimize() {
-	p.Step = Optimize(factorOut(p.Step), true)
-	fixed := func(input int) bool { return input < len(p.Slots) && p.Slots[input].Fixed }
-	hoisted := hoistable(p.Step, fixed)
+	p.Step = Optimize(p.Step, true)
+	hoisted := hoistable(p.Step, p.fixed)
 	if len(hoisted) > 0 {
 		once := rewrite(p.Step, hoisted, false, nil, nil)
 		names := make([]string, len(hoisted))
@@ -177,6 +184,6 @@ func (p *Program) Optimize() {
 	}
 	p.Setup = Optimize(p.Setup, false)
 	if p.Update != nil {
-		p.Update = Optimize(factorOut(p.Update), true)
+		p.Update = Optimize(p.Update, true)
 	}
 }

@@ -7,13 +7,13 @@ import "math"
 // constant. Multiplying by a power of two is exact: every value keeps its bits, except where one on the way leaves
 // the range of normal numbers by such a factor.
 func factorOut(f *Func) *Func {
-	b := NewBuilder(f.Name)
+	b := newBuilder(f.Name, len(f.Instrs))
 	var args []Value
 	for i, t := range f.In {
 		args = append(args, b.Input(f.inName(i), t))
 	}
 	s := scaler{b: b, of: map[Value]scaled{}}
-	c := copier{b: b, f: f, edit: s.edit}
+	c := copier{b: b, f: f, live: liveness(f, make([]bool, len(f.Instrs))), edit: s.edit}
 	return b.Finish(c.run(args)...)
 }
 
@@ -107,6 +107,9 @@ func (s *scaler) edit(in *Instr, args []Value) (Value, bool) {
 	}
 	switch in.Op {
 	case OpMul:
+		if args[0] == args[1] { // a square mostly stands in a sum, and ends in a multiply-add
+			return NoValue, false
+		}
 		return s.whole(scaled{b.Mul(x[0].v, x[1].v), x[0].exp + x[1].exp}), true
 	case OpDiv:
 		return s.whole(scaled{b.Div(x[0].v, x[1].v), x[0].exp - x[1].exp}), true

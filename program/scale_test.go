@@ -149,3 +149,70 @@ func TestAllFinite(t *testing.T) {
 		t.Errorf("%d comparisons, want one:\n%v", compares, f)
 	}
 }
+
+// FromInt rounds as Go does.
+func TestFromInt(t *testing.T) {
+	b := program.NewBuilder("from int")
+	f := b.Finish(b.FromInt(b.Input("i", program.I64)))
+	r := rand.New(rand.NewPCG(35, 36))
+	for k := range 100_000 {
+		i := int64(r.Uint64()) >> r.IntN(64)
+		if k%3 == 0 { // halfway, or nearly, between two numbers
+			i = i&^(1<<10-1) | 1<<r.IntN(11) + int64(r.IntN(3)-1)
+		}
+		if got := math.Float64frombits(f.Eval(uint64(i))[0]); got != float64(i) {
+			t.Fatalf("%d becomes %v, want %v", i, got, float64(i))
+		}
+	}
+	for _, i := range []int64{0, 1, -1, math.MaxInt64, math.MinInt64, 1 << 53, 1<<53 + 1, -(1<<53 + 1)} {
+		if got := math.Float64frombits(f.Eval(uint64(i))[0]); got != float64(i) {
+			t.Errorf("%d becomes %v, want %v", i, got, float64(i))
+		}
+	}
+}
+
+// Products keep their values but for rounding, whatever of them is fixed, and need fewer operations.
+func TestGroupFixed(t *testing.T) {
+	r := rand.New(rand.NewPCG(37, 38))
+	fixed := func(input int) bool { return input < 2 }
+	saved, worse := 0, 0
+	for range 500 {
+		b := program.NewBuilder("products")
+		v := append(b.Inputs("x", 4), b.F(0.1), b.F(3))
+		for range 12 {
+			v = append(v, b.Mul(v[r.IntN(len(v))], v[r.IntN(len(v))]))
+		}
+		f := b.Finish(v[r.IntN(len(v)):]...)
+		g := program.GroupFixed(f, fixed)
+		if err := g.Validate(); err != nil {
+			t.Fatal(err)
+		}
+		x := []float64{0.9 + 0.2*r.Float64(), 1.1 - 0.2*r.Float64(), 0.9 - r.Float64(), 1.1 + 0.1*r.Float64()}
+		got, want := g.EvalF64(x...), f.EvalF64(x...)
+		for k := range want { // hundreds of factors at most, a rounding each
+			if w := math.Abs(want[k]); w > 1e-280 && w < 1e280 && !(math.Abs(got[k]-want[k]) <= 1e-12*w) {
+				t.Fatalf("%v, want %v in\n%v\n%v", got[k], want[k], f, g)
+			}
+		}
+		moving := func(f *program.Func) (n int) { // operations that each step makes
+			moves := make([]bool, len(f.Instrs))
+			for i, in := range program.Optimize(f, false).Instrs {
+				if in.Op == program.OpInput {
+					moves[i] = !fixed(int(in.Imm))
+				} else if in.Op == program.OpMul && (moves[in.A] || moves[in.B]) {
+					moves[i] = true
+					n++
+				}
+			}
+			return n
+		}
+		m, n := moving(f), moving(g)
+		saved += m - n
+		if n > m { // a product that was there already has no other use any more
+			worse++
+		}
+	}
+	if saved < 100 || worse > 0 {
+		t.Errorf("%d operations are saved, %d functions have more than before", saved, worse)
+	}
+}

@@ -17,6 +17,13 @@ type Stages struct {
 	Final  *Func // Kept, before the step that ends the sample -> the Results
 	Ended  bool  // Setup may end a sample: its results are then what Setup makes of all slots
 	Report []Type
+	// What MakeRun makes. Run is Step for a sample that goes on, while its counters lie between their bounds and nothing happens that
+	// Program.Rare counts: Kept -> the next values of the moving slots that are neither Counters nor Unmoved,
+	// then two Bools: the sample goes on, and nothing rare happens. With one of them false the others mean nothing,
+	// with the second false the first does not either.
+	Run      *Func
+	Counters []Counter
+	Unmoved  []int // in Kept: moving slots that stay as they are
 }
 
 // Stage takes p, which must be valid, apart. The bits of all results stay.
@@ -157,6 +164,7 @@ func (p *Program) Stage() *Stages {
 		}
 		return out
 	})
+
 	s.Report = s.Final.OutTypes()
 
 	status := &p.Setup.Instrs[p.Setup.Out[p.Status]]
@@ -211,7 +219,7 @@ func (p *Program) counters(kept []bool, moving map[int]int) map[int]counter {
 // slot (zero for those that are neither kept nor constant, which nothing asks for) and what copies values of Step. The value
 // zero of Step is known to be zero; it may be NoValue.
 func (p *Program) part(name string, kept []int, constant map[int]Instr, same map[int]counter, zero Value, write func(b *Builder, slots []Value, step func(slots, out []Value) []Value) []Value) *Func {
-	b := NewBuilder(name)
+	b := newBuilder(name, len(p.Step.Instrs))
 	slots := make([]Value, len(p.Slots))
 	is := make([]bool, len(p.Slots))
 	for _, i := range kept {

@@ -14,12 +14,19 @@ import (
 // slot that only a result looks at.
 func TestStage(t *testing.T) {
 	r := rand.New(rand.NewPCG(11, 12))
+	between := 0
 	for round := range 300 {
 		p := progtest.Program(r, 1+r.IntN(3), 60, program.F64, program.F32)
 		if round%2 == 0 {
 			p.Optimize()
 		}
-		sameByStages(t, r, p, 4)
+		between += sameByStages(t, r, p, 4)
+		p = progtest.Iteration(r, 1+r.IntN(3))
+		between += sameByStages(t, r, p, 4)
+	}
+
+	if between < 5000 {
+		t.Errorf("%d steps with counters between their bounds, too few to mean anything", between)
 	}
 
 	// A slot that is only reported is not kept.
@@ -48,10 +55,11 @@ func TestStage(t *testing.T) {
 }
 
 // sameByStages runs n samples of p by its stages and as a whole.
-func sameByStages(t *testing.T, r *rand.Rand, p *program.Program, n int) {
+func sameByStages(t *testing.T, r *rand.Rand, p *program.Program, n int) (between int) {
 	t.Helper()
 	s := p.Stage()
-	for _, f := range []*program.Func{s.Setup, s.Step, s.Final} {
+	s.MakeRun(p)
+	for _, f := range []*program.Func{s.Setup, s.Step, s.Final, s.Run} {
 		if err := f.Validate(); err != nil {
 			t.Fatal(err)
 		}
@@ -81,6 +89,7 @@ func sameByStages(t *testing.T, r *rand.Rand, p *program.Program, n int) {
 		}
 		for {
 			next := s.Step.Eval(state...)
+			between += checkRun(t, s, state, next)
 			if next[len(next)-1] == 0 {
 				break
 			}
@@ -93,6 +102,7 @@ func sameByStages(t *testing.T, r *rand.Rand, p *program.Program, n int) {
 			}
 		}
 	}
+	return between
 }
 
 // trials is a program whose trial point is accepted now and then, or never; loss and root are of what was
@@ -200,4 +210,48 @@ func TestStageRoots(t *testing.T) {
 			}
 		}
 	}
+}
+
+// checkRun compares Run with Step in one state, and returns 1 where it may be compared.
+func checkRun(t *testing.T, s *program.Stages, state, next []uint64) int {
+	t.Helper()
+	counter := map[int]bool{}
+	for _, c := range s.Counters {
+		v := int64(state[c.Kept])
+		if v < c.From || v >= c.To {
+			return 0
+		}
+		if got := int64(next[c.Kept-s.Fixed]); got != v+1 {
+			t.Fatalf("counter %d goes from %d to %d", c.Kept, v, got)
+		}
+		counter[c.Kept] = true
+	}
+	run := s.Run.Eval(state...)
+	if usual := run[len(run)-1]; usual == 0 {
+		return 0
+	}
+	run = run[:len(run)-1]
+	for _, k := range s.Unmoved {
+		if next[len(next)-1] != 0 && next[k-s.Fixed] != state[k] {
+			t.Fatalf("slot %d moves from %d to %d where nothing rare happens", k, state[k], next[k-s.Fixed])
+		}
+		counter[k] = true
+	}
+	if got, want := run[len(run)-1], next[len(next)-1]; got != want {
+		t.Fatalf("with counters %v Run says %d, Step %d\n%v\n%v", s.Counters, got, want, s.Run, s.Step)
+	}
+	if next[len(next)-1] == 0 {
+		return 1
+	}
+	for k := s.Fixed; k < len(s.Kept); k++ {
+		if counter[k] {
+			continue
+		}
+		typ := s.Step.Instrs[s.Step.Out[k-s.Fixed]].Type
+		if !progtest.Same(typ, run[0], next[k-s.Fixed]) {
+			t.Fatalf("slot %d: Run says %#x, Step %#x\n%v\n%v", k, run[0], next[k-s.Fixed], s.Run, s.Step)
+		}
+		run = run[1:]
+	}
+	return 1
 }

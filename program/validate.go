@@ -365,6 +365,9 @@ func (p *Program) Validate() (err error) {
 	for _, r := range p.Results {
 		slot("result", r, F64, F32, I64)
 	}
+	for _, r := range p.Rare {
+		slot("rare", r, I64)
+	}
 	var all, moving []Type
 	for _, s := range p.Slots {
 		all = append(all, s.Type)

@@ -213,6 +213,91 @@ func Program(r *rand.Rand, n, size int, floats ...program.Type) *program.Program
 	return p
 }
 
+// Iteration writes a random program of n F64 inputs that is like a method with few operations: a state of a few F64s that
+// shrinks until it is small, counters that are compared with constants, one of them of steps that are taken
+// otherwise, and an iteration limit. Its samples make up to some 100 steps.
+func Iteration(r *rand.Rand, n int) *program.Program {
+	p := &program.Program{Name: "iteration", Status: 0, Iteration: 1, Results: []int{1, 2, 3}, Rare: []int{3}}
+	slot := func(name string, t program.Type, fixed bool) {
+		p.Slots = append(p.Slots, program.Slot{Name: name, Type: t, Fixed: fixed})
+	}
+	slot("status", program.I64, false)
+	slot("iteration", program.I64, false)
+	slot("steps", program.I64, false)
+	slot("rare", program.I64, false)
+	state := 1 + r.IntN(3)
+	for i := range state {
+		p.Results = append(p.Results, len(p.Slots))
+		slot(fmt.Sprintf("s%d", i), program.F64, false)
+	}
+	slot("first", program.F64, false)
+	p.Results = append(p.Results, len(p.Slots)-1)
+	set, b := program.NewBuilder("setup"), program.NewBuilder("step")
+	start := []program.Value{set.I(0), set.I(-1), set.I(int64(r.IntN(3))), set.I(0)}
+	var in []program.Value
+	for i := range n {
+		p.In = append(p.In, fmt.Sprintf("in%d", i))
+		in = append(in, set.Input(p.In[i], program.F64))
+	}
+	for range state {
+		start = append(start, in[r.IntN(n)])
+	}
+	start = append(start, set.F(0))
+	for i := range n {
+		slot(p.In[i], program.F64, true)
+		start = append(start, in[i])
+	}
+	p.Setup = set.Finish(start...)
+
+	var v []program.Value
+	for _, s := range p.Slots {
+		v = append(v, b.Input(s.Name, s.Type))
+	}
+	iteration, steps, rare, first, fixed := v[1], v[2], v[3], v[4+state], v[5+state:]
+	s := v[4 : 4+state]
+	pool := append(append([]program.Value{b.F(1), b.F(-0.5)}, s...), fixed...)
+	pick := func() program.Value { return pool[r.IntN(len(pool))] }
+	for range 2 + r.IntN(12) {
+		x, y := pick(), pick()
+		switch r.IntN(6) {
+		case 0:
+			x = b.Mul(x, y)
+		case 1:
+			x = b.Sub(x, y)
+		case 2:
+			x = b.FMA(x, y, pick())
+		case 3:
+			x = b.Select(b.Lt(x, y), x, pick())
+		case 4:
+			x = b.Sqrt(b.Abs(x))
+		case 5:
+			x = b.Div(x, b.Add(b.Abs(y), b.F(1)))
+		}
+		pool = append(pool, x)
+	}
+	odd := b.Lt(pick(), b.F(-4*r.Float64()))
+	if r.IntN(2) == 0 {
+		odd = b.Not(b.And(b.Le(pick(), b.F(3)), b.Le(b.F(-3), pick())))
+	}
+	atFirst := b.ILt(iteration, b.I(0))
+	begin := b.Select(atFirst, pick(), first)
+	next := make([]program.Value, state)
+	for i := range next {
+		step := b.Mul(b.F(0.05*r.Float64()), pick())
+		next[i] = b.FMA(s[i], b.F(0.5+0.5*r.Float64()), b.Select(odd, b.Neg(step), step))
+	}
+	after := b.IAdd(iteration, b.I(1))
+	small := b.Le(b.Abs(next[r.IntN(state)]), b.Mul(b.F(0.02), b.Abs(begin)))
+	status := b.Select(b.ILt(after, b.I(int64(20+r.IntN(80)))), b.I(0), b.I(3))
+	status = b.Select(b.ILt(b.I(int64(10+r.IntN(120))), b.IAdd(steps, b.I(2))), b.I(4), status)
+	status = b.Select(small, b.I(1), status)
+	status = b.Select(b.Not(b.AllFinite(next...)), b.I(2), status)
+	goesOn := b.IEq(status, b.I(0))
+	out := []program.Value{status, after, b.IAdd(steps, b.I(1)), b.IAdd(rare, b.Select(b.And(goesOn, odd), b.I(1), b.I(0)))}
+	p.Step = b.Finish(append(append(out, next...), begin)...)
+	return p
+}
+
 // Wrap makes a program that runs f once, so that an engine can be tried on it.
 // Its inputs are f's: a number as it is (rounded to F32 if f wants that), an I64 as the F64 with its bits (0 for a NaN), a Bool as
 // not zero. Its results are f's outputs in the same way.

@@ -36,6 +36,11 @@ var (
 	FromReg   = Insn{Name: "vpbroadcastq", PP: P66, Map: M0F38, W: 1, Op: 0x7c, Imm: -1}
 	FromRegX  = Insn{Name: "vmovq", PP: P66, Map: M0F, W: 1, Op: 0x6e, Imm: -1}
 	SplatY    = Insn{Name: "vpbroadcastq", PP: P66, Map: M0F38, Op: 0x59, Imm: -1}
+	ToReg     = Insn{Name: "vmovq", PP: P66, Map: M0F, W: 1, Op: 0x7e, Imm: -1} // from dst to the general register rm
+	MaxZ      = Insn{Name: "vpmaxsq", PP: P66, Map: M0F38, W: 1, Op: 0x3d, Imm: -1}
+	MinZ      = Insn{Name: "vpminsq", PP: P66, Map: M0F38, W: 1, Op: 0x39, Imm: -1}
+	RotateZ   = Insn{Name: "valignq", PP: P66, Map: M0F3A, W: 1, Op: 0x03} // by Imm lanes, src and rm the same
+	PermuteY  = Insn{Name: "vpermq", PP: P66, Map: M0F3A, W: 1, Op: 0x00}  // lane i from lane Imm>>2i&3
 	zeroUpper = []byte{0xc5, 0xf8, 0x77}
 )
 
@@ -262,9 +267,12 @@ func (in *Insn) shape() (dst, src string) {
 var unary = map[string]bool{
 	"vmovupd": true, "vmovapd": true, "vbroadcastsd": true, "kmovb": true, "kortestb": true, "knotb": true, "vpmovq2m": true, "vpmovm2q": true,
 	"vmovmskpd": true, "vpbroadcastq": true, "vmovq": true, "vsqrtpd": true, "vrndscalepd": true, "vroundpd": true,
+	"vpermq": true,
 }
 
-func (in *Insn) store() bool { return in.Op == 0x11 || in.Name == "kmovb" && in.Op == 0x91 }
+func (in *Insn) store() bool {
+	return in.Op == 0x11 || in.Name == "vmovq" && in.Op == 0x7e || in.Name == "kmovb" && in.Op == 0x91
+}
 
 func (a *Asm) list(in *Insn, size Size, dst, src, k uint8, rm Arg, fourth Reg) {
 	vec := vecNames[size]
