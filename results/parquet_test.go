@@ -29,24 +29,24 @@ func writeEveryKind(t *testing.T, path string, threads int) (want [][]string) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	want = make([][]string, len(everyKind))
 	for len(want[0]) < 2*rowGroup+rowGroup/8 {
-		n := 1 + rnd.IntN(2*batch.ChunkSize)
+		n, width := 1+rnd.IntN(2*batch.ChunkSize), 1+rnd.IntN(50)
 		columns := make([][]float64, len(everyKind))
 		for c, col := range everyKind {
 			x := make([]float64, n)
 			for i := range x {
 				switch col.name {
 				case "nan":
-					if x[i] = rnd.NormFloat64(); rnd.IntN(3) == 0 || len(want[0]) < rowGroup {
+					if x[i] = rnd.Float64() - 0.5; rnd.IntN(3) == 0 || len(want[0]) < rowGroup {
 						x[i] = math.Float64frombits(0xfff8000000000123)
 					}
 				case "zero":
-					x[i] = math.Copysign(0, rnd.NormFloat64())
+					x[i] = math.Copysign(0, rnd.Float64()-0.5)
 				case "integer":
-					x[i] = float64(rnd.IntN(1<<rnd.IntN(50)) - 1000)
+					x[i] = float64(rnd.IntN(1<<width) - 1000)
 				case "label":
 					x[i] = float64(rnd.IntN(3))
 				default:
-					x[i] = rnd.NormFloat64()
+					x[i] = rnd.Float64() - 0.5
 				}
 				text := hex(canonical(x[i]))
 				switch {
