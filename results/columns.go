@@ -24,7 +24,7 @@ func paramColumns(params []string, others []column) []column {
 		for slices.ContainsFunc(others, func(c column) bool { return c.name == name }) || name != p && slices.Contains(taken, name) {
 			name = "param_" + name
 		}
-		cols = append(cols, column{name: name, kind: double})
+		cols = append(cols, column{name: name, kind: given})
 	}
 	return cols
 }
@@ -40,7 +40,7 @@ func numbered(name string, n int, k kind) []column {
 // sampleColumns are those of samples.parquet for n inputs.
 func sampleColumns(params []string, n int) []column {
 	rest := []column{{name: "start", kind: integer}}
-	rest = append(rest, numbered("x0", n, double)...)
+	rest = append(rest, numbered("x0", n, given)...)
 	rest = append(rest, numbered("x", n, double)...)
 	rest = append(rest, column{name: "loss", kind: double}, column{name: "grad_norm", kind: double}, column{name: "distance", kind: optional},
 		column{name: "iterations", kind: integer}, column{name: "evaluations", kind: integer}, column{name: "fallbacks", kind: integer}, column{name: "status", kind: label})

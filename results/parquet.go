@@ -37,7 +37,8 @@ var compression = &zstd.Codec{Level: zstd.SpeedFastest}
 type kind int
 
 const (
-	double   kind = iota // float64
+	given    kind = iota // float64, neither NaN nor infinite
+	double               // float64
 	optional             // float64 or null
 	integer              // int64
 	label                // string, one of column.labels
@@ -50,17 +51,38 @@ type column struct {
 	labels []string // of a label: all that there are
 }
 
+// unbounded are doubles among which NaNs may be. Bounds cannot say so, and readers leave out what is not within them: DuckDB finds no
+// row with isnan(loss) in a row group whose bounds are numbers. A row group's can be left out; a page's, which can not, are infinite.
+type unbounded struct{ parquet.Type }
+
+func (u unbounded) NewColumnIndexer(limit int) parquet.ColumnIndexer {
+	return noBounds{u.Type.NewColumnIndexer(limit)}
+}
+
+type noBounds struct{ parquet.ColumnIndexer }
+
+func (n noBounds) IndexPage(values, nulls int64, _, _ parquet.Value) {
+	n.ColumnIndexer.IndexPage(values, nulls, parquet.DoubleValue(math.Inf(-1)), parquet.DoubleValue(math.Inf(1)))
+}
+
+func (k kind) bounded() bool { return k != double && k != optional }
+
 func (k kind) node() parquet.Node {
-	number := parquet.Compressed(parquet.Encoded(parquet.Leaf(parquet.DoubleType), &parquet.Plain), compression)
 	switch k {
-	case optional:
-		return parquet.Optional(number)
 	case integer: // small already
 		return parquet.Encoded(parquet.Int(64), &parquet.DeltaBinaryPacked)
 	case label:
 		return parquet.Compressed(parquet.Encoded(parquet.String(), &parquet.Plain), compression)
 	}
-	return number
+	t := parquet.DoubleType
+	if !k.bounded() {
+		t = unbounded{t}
+	}
+	n := parquet.Compressed(parquet.Encoded(parquet.Leaf(t), &parquet.Plain), compression)
+	if k == optional {
+		n = parquet.Optional(n)
+	}
+	return n
 }
 
 // ordered is a group whose fields stay in their order; parquet.Group sorts them by name.
@@ -125,7 +147,7 @@ func (g *group) encode(w *parquet.ConcurrentRowGroupWriter, columns []column) er
 // values makes values of the k-th column of numbers.
 func (c *column) values(v []parquet.Value, x []float64, labels []parquet.Value, k int) {
 	switch c.kind {
-	case double:
+	case given, double:
 		for i := range v {
 			v[i] = parquet.DoubleValue(canonical(x[i]))
 		}
@@ -174,8 +196,14 @@ func newParquet(path, temp string, columns []column, threads int) (*parquetFile,
 	}
 	f := &parquetFile{pending: pending, columns: columns, last: make(chan error, 1)}
 	f.last <- nil
-	f.w = parquet.NewGenericWriter[any](pending, schema(filepath.Base(path), columns), &parquet.WriterConfig{CreatedBy: createdBy},
-		parquet.PageBufferSize(pageBytes), parquet.DataPageVersion(1), parquet.DataPageStatistics(false))
+	options := []parquet.WriterOption{schema(filepath.Base(path), columns), &parquet.WriterConfig{CreatedBy: createdBy},
+		parquet.PageBufferSize(pageBytes), parquet.DataPageVersion(1), parquet.DataPageStatistics(false)}
+	for _, c := range columns {
+		if !c.kind.bounded() {
+			options = append(options, parquet.SkipPageBounds(c.name))
+		}
+	}
+	f.w = parquet.NewGenericWriter[any](pending, options...)
 	n := min(encoders, cmp.Or(threads, runtime.GOMAXPROCS(0)))
 	f.free = make(chan *group, n)
 	for range n {

@@ -67,6 +67,7 @@ def main(sweep):
         square(sweep, pathlib.Path(tmp) / "results")
         documented(pathlib.Path(tmp) / "results")
         many(sweep, pathlib.Path(tmp) / "many")
+        not_a_number(sweep, pathlib.Path(tmp))
         no_minima(sweep, pathlib.Path(tmp))
     print(f"read_results: {checks} checks passed (pandas {pd.__version__}, DuckDB {duckdb.__version__})")
 
@@ -147,6 +148,18 @@ def many(sweep, out):
     for where in ["loss > 1e300", "loss < 1", "isnan(loss)", "isinf(loss)"]:
         mask = {"loss > 1e300": (s.loss > 1e300) | s.loss.isna(), "loss < 1": s.loss < 1, "isnan(loss)": s.loss.isna(), "isinf(loss)": np.isinf(s.loss)}[where]
         check(f"DuckDB where {where}", duckdb.sql(f"select count(*) from '{out}/samples.parquet' where {where}").fetchall()[0][0], int(mask.sum()))
+
+
+def not_a_number(sweep, tmp):
+    """Losses that are NaN beside others that are finite, of which the least and the greatest say nothing of the NaNs."""
+    file = tmp / "root.toml"
+    file.write_text('inputs = ["x"]\noutputs = ["sqrt(x)"]\ntarget = [0.5]\nbox = [[-1, 1]]\n')
+    run(sweep, "--problem", str(file), "--starts", "1000", "-m", "gd:lr=0.01", "--out", str(tmp / "root"))
+    s = pd.read_parquet(tmp / "root" / "samples.parquet")
+    count = int(s.loss.isna().sum())
+    check("NaNs beside finite losses", bool(100 < count < 900 and not np.isinf(s.loss).any()), True)
+    for where in ["isnan(loss)", "loss > 1e300"]:
+        check(f"DuckDB where {where}", duckdb.sql(f"select count(*) from '{tmp}/root/samples.parquet' where {where}").fetchall()[0][0], count)
 
 
 def no_minima(sweep, tmp):
