@@ -14,8 +14,8 @@ struct state {
       sincos_(q, s, cs);
       double half = fma_(-k, s, p), last = fma_(dt, half, q);
       sincos_(last, sn, cn);
-      double a = fma_(c, cs, 1), m = -k * cn, d = fma_(dt, m, 1); /* of the new q by q, of the new p by the middle one */
-      double b = fma_(k * d, -cs, m); /* of the new p by q */
+      double a = fma_(c, cs, 1), d = fma_(c, cn, 1); /* of the new q by q, of the new p by the middle one */
+      double b = fma_(-k, cn, -(cs * (k * d))); /* of the new p by q */
       double n0 = fma_(q0, a, dt * p0), n1 = fma_(q1, a, dt * p1);
       p0 = fma_(q0, b, p0 * d), p1 = fma_(q1, b, p1 * d), q0 = n0, q1 = n1;
       p = fma_(-k, sn, half), q = last;

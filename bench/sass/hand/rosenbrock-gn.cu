@@ -7,9 +7,9 @@ struct state {
   DEVICE void start(double alpha, double s0, double s1) { w = sqrt(alpha), a = w * w, x0 = s0, x1 = s1, it = 0, fallbacks = 0; }
   DEVICE bool step(state &next, row r) const {
     const double lr = 0.1;
-    double y0 = 1 - x0, y1 = w * fma_(-x0, x0, x1), loss = fma_(y0, y0, y1 * y1);
+    double y0 = 1 - x0, t = fma_(-x0, x0, x1), y1 = w * t, loss = fma_(y0, y0, y1 * y1);
     double j = w * x0; /* J = (-1 0; -2j w) */
-    double u1 = w * y1, u0 = fma_(-2, x0 * u1, -y0); /* half the gradient */
+    double u1 = a * t, u0 = fma_(-2, x0 * u1, -y0); /* half the gradient */
     double d0, d1;
     bool regular = solve(fma_(4, j * j, 1), -2 * (w * j), a, u0, u1, d0, d1);
     next = *this;

@@ -16,8 +16,8 @@ struct state {
     it = -1, evaluations = rejected = unused = 0;
   }
   DEVICE bool step(state &next, row r) const {
-    double y0 = 1 - t0, y1 = w * fma_(-t0, t0, t1), l = fma_(y0, y0, y1 * y1), j = w * t0, h1 = w * y1; /* J = (-1 0; -2j w) */
-    double h0 = fma_(-2, t0 * h1, -y0); /* half the gradient */
+    double y0 = 1 - t0, t = fma_(-t0, t0, t1), y1 = w * t, l = fma_(y0, y0, y1 * y1), j = w * t0; /* J = (-1 0; -2j w) */
+    double slope = c * t, h0 = -(t0 * slope) - y0; /* the gradient is 2 h0, slope */
     bool first = it < 0;
     double decrease = loss - l, ratio = decrease / predicted;
     bool accepted = first | ((decrease > 0) & (ratio > 0) & finite_(h0)); /* no branches: neighbours differ */
@@ -29,7 +29,7 @@ struct state {
     next.lambda = first ? lambda : accepted ? lambda * shrink : grown;
     next.nu = accepted ? 2 : 2 * nu;
     if (accepted) {
-      next.x0 = t0, next.x1 = t1, next.loss = l, next.g0 = 2 * h0, next.g1 = 2 * h1;
+      next.x0 = t0, next.x1 = t1, next.loss = l, next.g0 = 2 * h0, next.g1 = slope;
       next.a = fma_(8, j * j, 2), next.b = -4 * (w * j);
     }
     next.scale = next.a > scale ? next.a : scale;

@@ -8,13 +8,13 @@ struct state {
   DEVICE bool step(state &next, row r) const {
     const double lr = 0.333;
     double square = x1 * x1, y1 = a * square, loss = fma_(x0, x0, y1 * y1);
-    double root = sqrt(fma_(-lr, y1, y1) / a);
+    double root = sqrt(fma_(-lr * a, square, y1) / a);
     next = *this;
     next.x0 = fma_(-lr, x0, x0), next.x1 = x1 > 0 ? root : x1 < 0 ? -root : x1 * root, next.it = it + 1;
     double d2 = fma_(x0, x0, square);
     bool converged = d2 <= TOLERANCE, still = next.x0 == x0 && next.x1 == x1, finite = loss < INFINITY;
     if (finite && !converged && it < ITERATIONS && !still) return true;
-    results(r, x0, x1, loss, 2 * x0, 4 * (x1 * (a * y1)), d2, it, it + 1, 0, !finite ? DIVERGED : converged ? CONVERGED : it >= ITERATIONS ? LIMIT : TOO_SMALL);
+    results(r, x0, x1, loss, 2 * x0, 4 * (x1 * (a * a * square)), d2, it, it + 1, 0, !finite ? DIVERGED : converged ? CONVERGED : it >= ITERATIONS ? LIMIT : TOO_SMALL);
     return false;
   }
 };
