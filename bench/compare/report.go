@@ -130,9 +130,13 @@ func (c *config) targetTable(p printer, r *results) {
 				}
 				want := v.want()
 				if v.info {
-					want += " (not promised)"
+					want, what = "", "for information"
 				}
-				p("| %s | %s | %d | %s | %s | %s |", v.against, v.item, v.threads, want, number(v.value), what)
+				measured := number(v.value)
+				if v.limit > 0 && !v.met {
+					measured += fmt.Sprintf(" (the limit, C by hand: %s)", number(v.limit))
+				}
+				p("| %s | %s | %d | %s | %s | %s |", v.against, v.item, v.threads, want, measured, what)
 			}
 		}
 	}

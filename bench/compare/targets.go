@@ -32,6 +32,7 @@ type verdict struct {
 	item    string
 	threads int
 	value   float64
+	limit   float64 // the same for C by hand in place of us; 0: not measured
 	met     bool
 }
 
@@ -61,6 +62,9 @@ func verdicts(o *outcome) []verdict {
 			} else {
 				v.value = ratio(e, us)
 				v.met = v.value >= t.least
+				if hand := o.find("climit", e.threads); hand != nil {
+					v.limit = ratio(e, hand)
+				}
 			}
 			all = append(all, v)
 		}
