@@ -115,7 +115,7 @@ func ExampleSweep_Run_cancel() {
 	check(err)
 	sw, err := batch.New(p, cpu.Portable{Threads: 1}, "gd")
 	check(err)
-	sw.Starts, err = batch.Draw(p, "uniform", 1, 1_000_000_000) // hours
+	sw.Starts, err = batch.Draw(p, "uniform", 1, 10_000_000) // seconds, and more
 	check(err)
 	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 	defer cancel()

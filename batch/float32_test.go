@@ -210,6 +210,9 @@ func TestFloat32Invariance(t *testing.T) {
 // digits of a float32: heat's inverse multiplies errors by 5e6, powell's Hessian is singular at the minimum.
 func TestFloat32Converges(t *testing.T) {
 	for _, name := range problem.Builtins() {
+		if name == "heat" || name == "powell" {
+			continue
+		}
 		m := model(t, name)
 		for _, spec := range supported(m) {
 			run := func(dtype program.Type) batch.Cell {
@@ -218,7 +221,7 @@ func TestFloat32Converges(t *testing.T) {
 			}
 			single, double := run(program.F32), run(program.F64)
 			a, b := single.Status[batch.Converged], double.Status[batch.Converged]
-			if name != "heat" && name != "powell" && !(a >= b-30) {
+			if a < b-4 {
 				t.Errorf("%s %s: %d of 40 samples converge in float32, %d in float64", name, spec.Method.Name, a, b)
 			}
 			t.Logf("%-12s %-12s converged: %3d, in float64 %3d", name, spec.Method.Name, a, b)

@@ -2,8 +2,10 @@ package batch_test
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -69,9 +71,17 @@ func (x *wideRun) Run(ctx context.Context, b *program.Batch) error {
 // delivery is what a sweep hands to its Sink.
 type delivery []string
 
-// take is a Sink that notes all of a chunk.
+// take is a Sink that notes all of a chunk, its numbers by a checksum of their bits.
 func (d *delivery) take(c *batch.Chunk) error {
-	*d = append(*d, fmt.Sprint(c.Method, c.Index, c.First, c.Loaded, c.Batch.N, c.Batch.In, c.Batch.Out))
+	sum := fnv.New64a()
+	for _, cols := range [][][]float64{c.Batch.In, c.Batch.Out} {
+		for _, col := range cols {
+			if err := binary.Write(sum, binary.LittleEndian, col[:c.Batch.N]); err != nil {
+				return err
+			}
+		}
+	}
+	*d = append(*d, fmt.Sprint(c.Method, c.Index, c.First, c.Loaded, c.Batch.N, sum.Sum64()))
 	return nil
 }
 
