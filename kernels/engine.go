@@ -292,6 +292,12 @@ func (x *executable) kernel(trace []int) (*kernel, error) {
 	return k, nil
 }
 
+// outOfMemory finds out whether less may succeed where err came.
+func outOfMemory(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Code == codeOutOfMemory
+}
+
 // load loads a kernel on all devices at once. A device that is lost, or without room for it, is left out unless it is the last.
 func (e *Engine) load(text string) (on []target, err error) {
 	devices, err := e.working()

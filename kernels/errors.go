@@ -1,7 +1,6 @@
 package kernels
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
@@ -18,12 +17,6 @@ type Error struct {
 }
 
 const codeOutOfMemory = 2
-
-// outOfMemory finds out whether less may succeed where err came.
-func outOfMemory(err error) bool {
-	var e *Error
-	return errors.As(err, &e) && e.Code == codeOutOfMemory
-}
 
 // known lists the driver's errors that a user may meet: name and what to try.
 var known = map[int][2]string{

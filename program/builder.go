@@ -40,9 +40,7 @@ type Builder struct {
 	scopes []scope // innermost last
 	strict bool
 	float  Type
-	consts map[constKey]Value
 	affine map[string]int
-	in     []Value
 	where  []int  // scope depth+identity of each value, see use
 	sign   []bool // of each value: it is +0, positive or NaN for certain
 	nscope int
@@ -53,11 +51,6 @@ type instrKey struct {
 	typ     Type
 	a, b, c Value
 	imm     uint64
-}
-
-type constKey struct {
-	typ Type
-	imm uint64
 }
 
 type scope struct {

@@ -46,7 +46,7 @@ func (o *ours) load(w *work, n int) (err error) {
 	for i := range n {
 		o.batch.In[0][i] = w.alpha
 	}
-	for i := 1; i < len(w.model.Problem().Params); i++ {
+	if len(w.model.Problem().Params) > 1 {
 		return fmt.Errorf("problem %s: one parameter is expected", w.problem)
 	}
 	for i, x := range w.x {

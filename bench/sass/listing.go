@@ -44,7 +44,7 @@ func (c count) better(d count) bool {
 
 var (
 	line   = regexp.MustCompile(`^\s*/\*[0-9a-f]+\*/\s+(@\S+\s+)?([A-Z][A-Z0-9_.]*)\s*(.*?)\s*;`)
-	label  = regexp.MustCompile("^(\\.L_x_\\d+):")
+	label  = regexp.MustCompile(`^(\.L_x_\d+):`)
 	target = regexp.MustCompile("`\\((\\.L_x_\\d+)\\)")
 	double = regexp.MustCompile(`^(D(ADD|MUL|FMA|SETP|MNMX)\b|(F2F|F2I|I2F|FRND)\.(\w+\.)*F64)`)
 	seed   = regexp.MustCompile(`^MUFU\.(RCP|RSQ)64H`)
