@@ -634,10 +634,10 @@ func TestNativeStops(t *testing.T) {
 	}
 	t.Logf("%d stops of the world: half of them within %.3g s, the longest within %.3g s; cancelled after %v", count, half, most, cancelled)
 	// Where other programs keep the cores busy single stops take long; without bounds on the calls all would.
-	if count < 20 || !(half < 0.02) {
+	if count < 20 || !(half < 0.1) {
 		t.Errorf("%d stops, half of them longer than %v s", count, half)
 	}
-	if cancelled > 2*time.Second {
+	if cancelled > 20*time.Second {
 		t.Errorf("cancelled after %v", cancelled)
 	}
 }

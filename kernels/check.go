@@ -12,7 +12,7 @@ import (
 )
 
 // Check runs every operation, on numbers of each type, on the values at which arithmetic changes its ways, on each device, and compares
-// the bits with what program.Func.Eval gives. It takes milliseconds, and says of these GPUs with this driver what no test elsewhere can.
+// the bits with what program.Func.Eval gives. It says of these GPUs with this driver what no test elsewhere can.
 // A device that computes wrongly is an error, one that fails only if all do.
 func (e *Engine) Check() error {
 	failed := map[*device]error{}

@@ -494,7 +494,7 @@ func TestInterrupt(t *testing.T) {
 	if err := exe.Run(ctx, b); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v, want %v", err, context.Canceled)
 	}
-	if d := time.Since(begin); d < after || d > after+3*time.Second {
+	if d := time.Since(begin); d < after || d > after+20*time.Second { // it would never end
 		t.Errorf("interrupted after %v it ended after %v", after, d)
 	}
 	ended := 0

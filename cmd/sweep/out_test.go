@@ -239,7 +239,7 @@ func TestTimeLimit(t *testing.T) {
 	if code, _, stderr := call(append(long, "--out", dir)...); code != exitInterrupted || !strings.Contains(stderr, "sweep --resume "+dir) {
 		t.Errorf("exit code %d, errors %q", code, stderr)
 	}
-	if took := time.Since(begin); !(took <= 2600*time.Millisecond) {
+	if took := time.Since(begin); !(took <= 20*time.Second) { // where other programs keep the processors busy; hours without the limit
 		t.Errorf("two limits of 300 ms took %v", took)
 	}
 	if code, _, _ := call("--resume", dir, "--time-limit", "100ms"); code != exitInterrupted {
