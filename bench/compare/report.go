@@ -170,14 +170,18 @@ func (c *config) targetTable(p printer, r *results) {
 	p("### What was missed, and why\n")
 	seen := map[string]bool{}
 	for _, v := range missed {
-		for _, key := range []string{v.item + "/" + v.peer, v.peer} {
-			if text, ok := r.notes[key]; ok {
-				if !seen[key] {
-					p("**%s**: %s\n", key, text)
-				}
-				seen[key] = true
-				break
-			}
+		key := v.item + "/" + v.peer
+		if _, ok := r.notes[key]; !ok {
+			key = v.peer
+		}
+		if seen[key] {
+			continue
+		}
+		seen[key] = true
+		if text, ok := r.notes[key]; ok {
+			p("**%s**: %s\n", key, text)
+		} else {
+			p("**%s**: bench/notes.md gives no reason.\n", key)
 		}
 	}
 	shown := map[string]bool{}
