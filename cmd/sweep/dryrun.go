@@ -144,13 +144,13 @@ func evaluationsAtMost(p *program.Program, iterations int) int {
 }
 
 // memoryAtMost estimates the memory of a run in bytes: samples on their way, the
-// losses and distances of the grid points that are open at a time, and the table.
+// losses and distances of the grid points that are open at a time and room to sort in, and the table.
 func memoryAtMost(sw *batch.Sweep, columns int) float64 {
 	batches, most := sw.InFlight(columns)
 	starts, points := float64(sw.Starts.Len()), float64(sw.Grid.Len())
 	onTheWay := float64(batches * most * 8 * columns)
 	counted := float64(batches * min(most/batch.ChunkSize, runtime.GOMAXPROCS(0))) // chunks at a time
-	open := math.Min(points, counted*math.Ceil(1+batch.ChunkSize/starts)) * (2*8*starts + 8*float64(sw.Limits.Iterations+1))
+	open := math.Min(points, counted*math.Ceil(1+batch.ChunkSize/starts)) * (3*8*starts + 8*float64(sw.Limits.Iterations+1))
 	cells := float64(len(sw.Methods)) * points * (800 + 8*float64(len(sw.Model.Problem().Params)))
 	given := 0.0
 	if pts, ok := sw.Starts.(batch.Points); ok {
