@@ -1,10 +1,10 @@
 package program
 
 import (
-	"bytes"
-	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
+	"sync"
 )
 
 // MaxInstrs bounds the length of one function. A longer one is refused with an
@@ -41,45 +41,53 @@ type Builder struct {
 	strict bool
 	float  Type
 	affine map[string]int
-	where  []int  // scope depth+identity of each value, see use
-	sign   []bool // of each value: it is +0, positive or NaN for certain
-	nscope int
+	guards map[Value][]int // positions of the guards of each condition
+	nscope int32
+	*notes
 }
 
-type instrKey struct {
-	op      Op
-	typ     Type
-	a, b, c Value
-	imm     uint64
+// notes are what a Builder knows of its values. They end with the function; the memory serves the next one.
+type notes struct {
+	known  written
+	where  []int32 // the scope of each value, see inScope
+	sign   []bool  // of each value: it is +0, positive or NaN for certain
+	equals []Value // see sameGuard
 }
+
+var oldNotes = sync.Pool{New: func() any { return new(notes) }}
 
 type scope struct {
-	id    int
+	id    int32
 	start int // position of its OpLoop or OpGuard
-	cse   map[instrKey]Value
-	guard map[string][]Value // values of the guards written here, by blockKey
 }
 
 // NewBuilder starts a function of F64s with the given name.
 func NewBuilder(name string) *Builder { return NewBuilderOf(F64, name) }
 
+// someInstrs is room for a function of unknown length.
+const someInstrs = 256
+
 // NewBuilderOf starts a function whose numbers are of type float, F64 or F32.
 func NewBuilderOf(float Type, name string) *Builder {
-	b := newBuilder(name, 0)
+	b := newBuilder(name, someInstrs)
 	b.float = float
 	return b
 }
 
 // newBuilder starts a function of F64s and about n instructions.
 func newBuilder(name string, n int) *Builder {
-	return &Builder{
+	n += n / 8 // a rewrite may become a little longer than what it was made from
+	b := &Builder{
 		float:  F64,
 		f:      &Func{Name: name, Instrs: make([]Instr, 0, n)},
-		scopes: []scope{{id: 0, start: -1, cse: make(map[instrKey]Value, n)}},
+		scopes: []scope{{id: 0, start: -1}},
 		affine: map[string]int{},
-		where:  make([]int, 0, n),
-		sign:   make([]bool, 0, n),
+		guards: map[Value][]int{},
+		notes:  oldNotes.Get().(*notes),
 	}
+	b.known.clear(n)
+	b.where, b.sign = slices.Grow(b.where[:0], n), slices.Grow(b.sign[:0], n)
+	return b
 }
 
 // Float is the type of the constants, arrays and the like that are written: F64 or F32. Code that is
@@ -124,7 +132,8 @@ func (b *Builder) Finish(out ...Value) *Func {
 	}
 	b.f.Out = append([]Value(nil), out...)
 	f := b.f
-	b.f = nil
+	oldNotes.Put(b.notes)
+	b.f, b.notes = nil, nil
 	return f
 }
 
@@ -156,6 +165,9 @@ func (b *Builder) append(in Instr) Value {
 	if len(b.f.Instrs) >= MaxInstrs {
 		fail("%s is too large: more than %d operations", b.f.Name, MaxInstrs)
 	}
+	if n := len(b.f.Instrs); n == cap(b.f.Instrs) {
+		b.f.Instrs = slices.Grow(b.f.Instrs, n+1) // append would grow by a quarter
+	}
 	b.f.Instrs = append(b.f.Instrs, in)
 	b.where = append(b.where, b.scopes[len(b.scopes)-1].id)
 	b.sign = append(b.sign, nonNegative(&in, func(v Value) bool { return b.sign[v] }))
@@ -167,12 +179,20 @@ func (b *Builder) use(v Value) {
 	if v < 0 || int(v) >= len(b.f.Instrs) {
 		fail("%s: operand v%d does not exist", b.f.Name, v)
 	}
-	for i := range b.scopes {
-		if b.scopes[i].id == b.where[v] {
-			return
-		}
+	if b.inScope(v) {
+		return
 	}
 	fail("%s: operand v%d (%s) is used outside its block", b.f.Name, v, b.f.instr(&b.f.Instrs[v]))
+}
+
+// inScope reports whether the block that v was written in is open.
+func (b *Builder) inScope(v Value) bool {
+	for i := range b.scopes {
+		if b.scopes[i].id == b.where[v] {
+			return true
+		}
+	}
+	return false
 }
 
 func (b *Builder) emit(op Op, typ Type, imm uint64, args ...Value) Value {
@@ -204,18 +224,14 @@ func (b *Builder) emit(op Op, typ Type, imm uint64, args ...Value) Value {
 	if commutes(op) && in.A > in.B {
 		in.A, in.B = in.B, in.A
 	}
-	key := instrKey{in.Op, in.Type, in.A, in.B, in.C, in.Imm}
-	for i := len(b.scopes) - 1; i >= 0; i-- {
-		if v, ok := b.scopes[i].cse[key]; ok {
-			if b.strict {
-				b.f.Instrs[v].Strict = b.f.Instrs[v].Strict || op == OpMul
-			}
-			return v
-		}
-	}
 	in.Strict = b.strict && op == OpMul
-	v := b.append(in)
-	b.scopes[len(b.scopes)-1].cse[key] = v
+	v, at := b.find(&in)
+	if v != NoValue {
+		b.f.Instrs[v].Strict = b.f.Instrs[v].Strict || in.Strict
+		return v
+	}
+	v = b.append(in)
+	b.remember(v, at)
 	return v
 }
 
@@ -553,24 +569,19 @@ func (b *Builder) FromInt(i Value) (x Value) {
 	return x
 }
 
-// NewTable adds a table of constants, its length a power of two.
+// NewTable adds a table of constants, its length a power of two. The functions keep t, which must not change any more.
 func (b *Builder) NewTable(t []float64) int {
 	if n := len(t); n == 0 || n&(n-1) != 0 {
 		fail("%s: a table of %d entries; the length must be a power of two", b.f.Name, n)
 	}
-next:
-	for i, u := range b.f.Tables {
-		if len(u) != len(t) {
-			continue
-		}
-		for k := range u {
-			if math.Float64bits(u[k]) != math.Float64bits(t[k]) {
-				continue next
-			}
-		}
+	same := func(u []float64) bool {
+		return len(u) == len(t) && (&u[0] == &t[0] ||
+			slices.EqualFunc(u, t, func(x, y float64) bool { return math.Float64bits(x) == math.Float64bits(y) }))
+	}
+	if i := slices.IndexFunc(b.f.Tables, same); i >= 0 {
 		return i
 	}
-	b.f.Tables = append(b.f.Tables, append([]float64(nil), t...))
+	b.f.Tables = append(b.f.Tables, t)
 	return len(b.f.Tables) - 1
 }
 
@@ -583,12 +594,13 @@ func (b *Builder) affineID(a Affine) int {
 			fail("%s: index %s is used outside its loop", b.f.Name, a)
 		}
 	}
-	k := a.key()
-	if i, ok := b.affine[k]; ok {
+	var space [64]byte
+	key := a.appendKey(space[:0])
+	if i, ok := b.affine[string(key)]; ok {
 		return i
 	}
 	b.f.Affines = append(b.f.Affines, a)
-	b.affine[k] = len(b.f.Affines) - 1
+	b.affine[string(key)] = len(b.f.Affines) - 1
 	return len(b.f.Affines) - 1
 }
 
@@ -635,7 +647,7 @@ func At(i int) Affine { return Affine{Const: i} }
 func (b *Builder) open(in Instr) int {
 	at := b.append(in)
 	b.nscope++
-	b.scopes = append(b.scopes, scope{id: b.nscope, start: int(at), cse: map[instrKey]Value{}})
+	b.scopes = append(b.scopes, scope{id: b.nscope, start: int(at)})
 	return int(at)
 }
 
@@ -705,76 +717,80 @@ func (b *Builder) Guard(cond Value, orElse []Value, body func() []Value) []Value
 		b.use(v)
 		b.sameType(OpMerge, v, orElse[i])
 	}
-	key := b.blockKey(at, in, orElse)
-	if key != "" {
-		for i := len(b.scopes) - 2; i >= 0; i-- {
-			if out, ok := b.scopes[i].guard[key]; ok { // written before: take this one back
-				b.scopes = b.scopes[:len(b.scopes)-1]
-				b.f.Instrs, b.where, b.sign = b.f.Instrs[:at], b.where[:at], b.sign[:at]
-				return append([]Value(nil), out...)
-			}
+	for _, old := range b.guards[cond] {
+		if out := b.sameGuard(at, old, in, orElse); out != nil { // written before: take this one back
+			b.scopes = b.scopes[:len(b.scopes)-1]
+			b.f.Instrs, b.where, b.sign = b.f.Instrs[:at], b.where[:at], b.sign[:at]
+			return out
 		}
 	}
+	b.guards[cond] = append(b.guards[cond], at)
 	b.close(OpEndGuard)
 	out := make([]Value, len(in))
 	for i, v := range in {
 		out[i] = b.append(Instr{Op: OpMerge, Type: b.f.Instrs[v].Type, A: cond, B: v, C: orElse[i]})
 	}
-	if key != "" {
-		s := &b.scopes[len(b.scopes)-1]
-		if s.guard == nil {
-			s.guard = map[string][]Value{}
-		}
-		s.guard[key] = append([]Value(nil), out...)
-	}
 	return out
 }
 
-// blockKey describes the open guard at position at, so that equal guards have equal keys:
-// constants by value, because the block may or may not be the first to use them, other values
-// of the block by their place in it. It is empty for a block that is not made of pure
-// operations alone.
-func (b *Builder) blockKey(at int, in, orElse []Value) string {
-	key := make([]byte, 0, 32*(len(b.f.Instrs)-at))
-	place := make(map[Value]uint64, len(b.f.Instrs)-at)
-	word := binary.LittleEndian.AppendUint64
-	ref := func(key []byte, v Value) []byte {
-		if c, ok := b.constant(v); ok {
-			return word(append(key, 'c', byte(b.Type(v))), c)
-		}
-		if p, ok := place[v]; ok {
-			return word(append(key, 'b', 0), p)
-		}
-		return word(append(key, 'v', 0), uint64(v))
+// sameGuard returns the values of the guard at position old if it is in scope and equals the open guard at position at, whose
+// values are in, otherwise orElse; else nil. Equal are only blocks of pure operations: constants by value, because
+// a block may or may not be the first to use them, other values of the block by their place in it.
+func (b *Builder) sameGuard(at, old int, in, orElse []Value) []Value {
+	if !b.inScope(Value(old)) {
+		return nil
 	}
-	for i := at; i < len(b.f.Instrs); i++ {
-		x := &b.f.Instrs[i]
-		if i > at && !x.Op.Pure() {
-			return ""
+	b.equals = b.equals[:0] // the value of the old block that each one from at on equals
+	same := func(v, w Value) bool {
+		c, constant := b.constant(v)
+		d, also := b.constant(w)
+		switch {
+		case constant || also:
+			return constant && also && c == d && b.Type(v) == b.Type(w)
+		case int(v) >= at:
+			return b.equals[int(v)-at] == w
 		}
+		return v == w
+	}
+	code := b.f.Instrs
+	skip := func() { // past constants; a mark follows
+		for code[old].Op == OpConst {
+			old++
+		}
+	}
+	for i := at; i < len(code); i++ {
+		x := &code[i]
 		if x.Op == OpConst {
+			b.equals = append(b.equals, NoValue)
 			continue
 		}
-		place[Value(i)] = uint64(len(place))
-		key = word(append(key, 'o', byte(x.Op), byte(x.Type)), x.Imm)
-		first := len(key)
-		for k := range x.Op.NumArgs() {
-			key = ref(key, x.Arg(k))
+		skip()
+		y := &code[old]
+		if i > at && !x.Op.Pure() || x.Op != y.Op || x.Type != y.Type || x.Imm != y.Imm {
+			return nil
 		}
-		if commutes(x.Op) {
-			const one = 10 // bytes that ref writes
-			if p, q := key[first:first+one], key[first+one:first+2*one]; bytes.Compare(q, p) < 0 {
-				var t [one]byte
-				copy(t[:], p)
-				copy(p, q)
-				copy(q, t[:])
-			}
+		first := same(x.A, y.A) && same(x.B, y.B)
+		if !(first || commutes(x.Op) && same(x.A, y.B) && same(x.B, y.A)) || !same(x.C, y.C) {
+			return nil
 		}
+		b.equals = append(b.equals, Value(old))
+		old++
 	}
-	for _, v := range append(in[:len(in):len(in)], orElse...) {
-		key = ref(key, v)
+	if skip(); code[old].Op != OpEndGuard {
+		return nil
 	}
-	return string(key)
+	out := make([]Value, 0, len(in))
+	for old++; code[old].Op == OpMerge; old++ {
+		k := len(out)
+		if k == len(in) || !same(in[k], code[old].B) || !same(orElse[k], code[old].C) {
+			return nil
+		}
+		out = append(out, Value(old))
+	}
+	if len(out) < len(in) {
+		return nil
+	}
+	return out
 }
 
 // Inline writes f's instructions here with args as its inputs and returns its

@@ -10,7 +10,7 @@ func groupFixed(f *Func, fixed func(input int) bool) *Func {
 		args = append(args, b.Input(f.inName(i), t))
 	}
 	g := grouper{b: b, fixed: fixed, of: map[Value]product{}}
-	c := copier{b: b, f: f, live: liveness(f, make([]bool, len(f.Instrs))), edit: g.edit}
+	c := copier{b: b, f: f, live: liveness(f), edit: g.edit}
 	return b.Finish(c.run(args)...)
 }
 
@@ -74,8 +74,8 @@ func (g *grouper) edit(in *Instr, args []Value) (Value, bool) {
 	if x > y {
 		x, y = y, x
 	}
-	v, ok := b.scopes[0].cse[instrKey{OpMul, in.Type, x, y, NoValue, 0}]
-	if !ok {
+	v, _ := b.find(&Instr{Op: OpMul, Type: in.Type, A: x, B: y, C: NoValue})
+	if v == NoValue || b.where[v] != 0 {
 		return NoValue, false
 	}
 	p.rest = v
