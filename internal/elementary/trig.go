@@ -58,11 +58,6 @@ func newAngle(b *program.Builder, x program.Value) angle {
 	return a
 }
 
-// SinCos writes the sine and the cosine of x, which share most operations.
-func SinCos(b *program.Builder, x program.Value) (sin, cos program.Value) {
-	return Sin(b, x), Cos(b, x)
-}
-
 // Sin writes the sine of x.
 func Sin(b *program.Builder, x program.Value) program.Value {
 	return double(b, x, func(x program.Value) program.Value {

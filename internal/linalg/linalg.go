@@ -68,16 +68,6 @@ func Scale(b *program.Builder, a Value, x []Value) []Value {
 	return r
 }
 
-// Axpy is y + a*x.
-func Axpy(b *program.Builder, a Value, x, y []Value) []Value {
-	sameLength("second vector of Axpy", y, len(x))
-	r := make([]Value, len(x))
-	for i := range x {
-		r[i] = b.Add(y[i], b.Mul(a, x[i]))
-	}
-	return r
-}
-
 // Add is x + y.
 func Add(b *program.Builder, x, y []Value) []Value {
 	sameLength("second vector of Add", y, len(x))
