@@ -33,15 +33,18 @@ func gpuPeers() []peerRow {
 	}
 }
 
-// pythonOnGPU runs the JAX peer with the interpreter that GPU_PYTHON names, python3 without it, for a machine
-// without a network cannot install one.
+// gpuPython is the interpreter that GPU_PYTHON names, python3 without it, for a machine without a network cannot install one.
+func gpuPython() string {
+	if python := os.Getenv("GPU_PYTHON"); python != "" {
+		return python
+	}
+	return "python3"
+}
+
+// pythonOnGPU runs the JAX peer.
 func pythonOnGPU(variant string) func(*config, int) competitor {
 	return func(*config, int) competitor {
-		python := os.Getenv("GPU_PYTHON")
-		if python == "" {
-			python = "python3"
-		}
-		return &child{command: []string{python, filepath.Join("bench", "peers", "jax_peer.py"), variant, "cuda"}, threads: allThreads()}
+		return &child{command: []string{gpuPython(), filepath.Join("bench", "peers", "jax_peer.py"), variant, "cuda"}, threads: allThreads()}
 	}
 }
 
@@ -131,7 +134,7 @@ func (c *config) writeGPU(r *results, limits map[string]limit) error {
 	p("| | |\n|---|---|")
 	p("| GPU | %s, compute capability %d.%d, %d MiB |", d.Name, d.Major, d.Minor, d.Memory>>20)
 	p("| driver | %s |", firstLine("nvidia-smi", "--query-gpu=driver_version,clocks.max.sm,power.limit", "--format=csv,noheader"))
-	for _, row := range machine() {
+	for _, row := range machine(gpuPython()) {
 		p("| %s | %s |", row[0], row[1])
 	}
 	p("| load average (1, 5, 15 minutes) | %s at the start, %s at the end |\n", r.began, r.ended)

@@ -80,8 +80,8 @@ func vectorFlags() string {
 	return strings.Join(s, " ")
 }
 
-// machine describes where the benchmark runs, as rows of a table.
-func machine() [][2]string {
+// machine describes where the benchmark runs, with the interpreter of the peers in Python, as rows of a table.
+func machine(python string) [][2]string {
 	return [][2]string{
 		{"processor", procField("/proc/cpuinfo", "model name")},
 		{"processors for us", fmt.Sprint(runtime.GOMAXPROCS(0))},
@@ -91,6 +91,6 @@ func machine() [][2]string {
 		{"system", firstLine("uname", "-sr")},
 		{"Go", runtime.Version()},
 		{"gcc", firstLine("gcc", "--version")},
-		{"Python", firstLine(filepath.Join(venv, "bin", "python"), "--version")},
+		{"Python", firstLine(python, "--version")},
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"sort"
@@ -40,7 +41,7 @@ func (c *config) write(r *results, file string) error {
 	}
 	p("## Machine\n")
 	p("| | |\n|---|---|")
-	for _, row := range machine() {
+	for _, row := range machine(filepath.Join(venv, "bin", "python")) {
 		p("| %s | %s |", row[0], row[1])
 	}
 	p("| load average (1, 5, 15 minutes) | %s at the start, %s at the end |", r.began, r.ended)
