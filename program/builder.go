@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 )
 
 // MaxInstrs bounds the length of one function. A longer one is refused with an
@@ -41,31 +42,30 @@ type Builder struct {
 	strict bool
 	float  Type
 	affine map[string]int
-	where  []int  // scope depth+identity of each value, see use
-	sign   []bool // of each value: it is +0, positive or NaN for certain
-	nscope int
-}
+	where  []int32 // the scope of each value, see inScope
+	sign   []bool  // of each value: it is +0, positive or NaN for certain
+	nscope int32
+	known  written
 
-type instrKey struct {
-	op      Op
-	typ     Type
-	a, b, c Value
-	imm     uint64
+	key   []byte  // space for blockKey
+	place []int32 // likewise
 }
 
 type scope struct {
-	id    int
-	start int // position of its OpLoop or OpGuard
-	cse   map[instrKey]Value
+	id    int32
+	start int                // position of its OpLoop or OpGuard
 	guard map[string][]Value // values of the guards written here, by blockKey
 }
 
 // NewBuilder starts a function of F64s with the given name.
 func NewBuilder(name string) *Builder { return NewBuilderOf(F64, name) }
 
+// someInstrs is room for a function of unknown length.
+const someInstrs = 256
+
 // NewBuilderOf starts a function whose numbers are of type float, F64 or F32.
 func NewBuilderOf(float Type, name string) *Builder {
-	b := newBuilder(name, 0)
+	b := newBuilder(name, someInstrs)
 	b.float = float
 	return b
 }
@@ -75,10 +75,11 @@ func newBuilder(name string, n int) *Builder {
 	return &Builder{
 		float:  F64,
 		f:      &Func{Name: name, Instrs: make([]Instr, 0, n)},
-		scopes: []scope{{id: 0, start: -1, cse: make(map[instrKey]Value, n)}},
+		scopes: []scope{{id: 0, start: -1}},
 		affine: map[string]int{},
-		where:  make([]int, 0, n),
+		where:  make([]int32, 0, n),
 		sign:   make([]bool, 0, n),
+		known:  newWritten(n),
 	}
 }
 
@@ -167,12 +168,20 @@ func (b *Builder) use(v Value) {
 	if v < 0 || int(v) >= len(b.f.Instrs) {
 		fail("%s: operand v%d does not exist", b.f.Name, v)
 	}
-	for i := range b.scopes {
-		if b.scopes[i].id == b.where[v] {
-			return
-		}
+	if b.inScope(v) {
+		return
 	}
 	fail("%s: operand v%d (%s) is used outside its block", b.f.Name, v, b.f.instr(&b.f.Instrs[v]))
+}
+
+// inScope reports whether the block that v was written in is open.
+func (b *Builder) inScope(v Value) bool {
+	for i := range b.scopes {
+		if b.scopes[i].id == b.where[v] {
+			return true
+		}
+	}
+	return false
 }
 
 func (b *Builder) emit(op Op, typ Type, imm uint64, args ...Value) Value {
@@ -204,18 +213,14 @@ func (b *Builder) emit(op Op, typ Type, imm uint64, args ...Value) Value {
 	if commutes(op) && in.A > in.B {
 		in.A, in.B = in.B, in.A
 	}
-	key := instrKey{in.Op, in.Type, in.A, in.B, in.C, in.Imm}
-	for i := len(b.scopes) - 1; i >= 0; i-- {
-		if v, ok := b.scopes[i].cse[key]; ok {
-			if b.strict {
-				b.f.Instrs[v].Strict = b.f.Instrs[v].Strict || op == OpMul
-			}
-			return v
-		}
-	}
 	in.Strict = b.strict && op == OpMul
-	v := b.append(in)
-	b.scopes[len(b.scopes)-1].cse[key] = v
+	v, at := b.find(&in)
+	if v != NoValue {
+		b.f.Instrs[v].Strict = b.f.Instrs[v].Strict || in.Strict
+		return v
+	}
+	v = b.append(in)
+	b.remember(v, at)
 	return v
 }
 
@@ -553,24 +558,19 @@ func (b *Builder) FromInt(i Value) (x Value) {
 	return x
 }
 
-// NewTable adds a table of constants, its length a power of two.
+// NewTable adds a table of constants, its length a power of two. The functions keep t, which must not change any more.
 func (b *Builder) NewTable(t []float64) int {
 	if n := len(t); n == 0 || n&(n-1) != 0 {
 		fail("%s: a table of %d entries; the length must be a power of two", b.f.Name, n)
 	}
-next:
-	for i, u := range b.f.Tables {
-		if len(u) != len(t) {
-			continue
-		}
-		for k := range u {
-			if math.Float64bits(u[k]) != math.Float64bits(t[k]) {
-				continue next
-			}
-		}
+	same := func(u []float64) bool {
+		return len(u) == len(t) && (&u[0] == &t[0] ||
+			slices.EqualFunc(u, t, func(x, y float64) bool { return math.Float64bits(x) == math.Float64bits(y) }))
+	}
+	if i := slices.IndexFunc(b.f.Tables, same); i >= 0 {
 		return i
 	}
-	b.f.Tables = append(b.f.Tables, append([]float64(nil), t...))
+	b.f.Tables = append(b.f.Tables, t)
 	return len(b.f.Tables) - 1
 }
 
@@ -635,7 +635,7 @@ func At(i int) Affine { return Affine{Const: i} }
 func (b *Builder) open(in Instr) int {
 	at := b.append(in)
 	b.nscope++
-	b.scopes = append(b.scopes, scope{id: b.nscope, start: int(at), cse: map[instrKey]Value{}})
+	b.scopes = append(b.scopes, scope{id: b.nscope, start: int(at)})
 	return int(at)
 }
 
@@ -706,9 +706,9 @@ func (b *Builder) Guard(cond Value, orElse []Value, body func() []Value) []Value
 		b.sameType(OpMerge, v, orElse[i])
 	}
 	key := b.blockKey(at, in, orElse)
-	if key != "" {
+	if key != nil {
 		for i := len(b.scopes) - 2; i >= 0; i-- {
-			if out, ok := b.scopes[i].guard[key]; ok { // written before: take this one back
+			if out, ok := b.scopes[i].guard[string(key)]; ok { // written before: take this one back
 				b.scopes = b.scopes[:len(b.scopes)-1]
 				b.f.Instrs, b.where, b.sign = b.f.Instrs[:at], b.where[:at], b.sign[:at]
 				return append([]Value(nil), out...)
@@ -720,46 +720,47 @@ func (b *Builder) Guard(cond Value, orElse []Value, body func() []Value) []Value
 	for i, v := range in {
 		out[i] = b.append(Instr{Op: OpMerge, Type: b.f.Instrs[v].Type, A: cond, B: v, C: orElse[i]})
 	}
-	if key != "" {
+	if key != nil {
 		s := &b.scopes[len(b.scopes)-1]
 		if s.guard == nil {
 			s.guard = map[string][]Value{}
 		}
-		s.guard[key] = append([]Value(nil), out...)
+		s.guard[string(key)] = append([]Value(nil), out...)
 	}
 	return out
 }
 
 // blockKey describes the open guard at position at, so that equal guards have equal keys:
 // constants by value, because the block may or may not be the first to use them, other values
-// of the block by their place in it. It is empty for a block that is not made of pure
-// operations alone.
-func (b *Builder) blockKey(at int, in, orElse []Value) string {
-	key := make([]byte, 0, 32*(len(b.f.Instrs)-at))
-	place := make(map[Value]uint64, len(b.f.Instrs)-at)
+// of the block by their place in it. It is nil for a block that is not made of pure
+// operations alone, and else good until the next call.
+func (b *Builder) blockKey(at int, in, orElse []Value) []byte {
+	key, place := b.key[:0], b.place[:0]
 	word := binary.LittleEndian.AppendUint64
-	ref := func(key []byte, v Value) []byte {
+	ref := func(v Value) {
 		if c, ok := b.constant(v); ok {
-			return word(append(key, 'c', byte(b.Type(v))), c)
+			key = word(append(key, 'c', byte(b.Type(v))), c)
+		} else if int(v) >= at {
+			key = word(append(key, 'b', 0), uint64(place[int(v)-at]))
+		} else {
+			key = word(append(key, 'v', 0), uint64(v))
 		}
-		if p, ok := place[v]; ok {
-			return word(append(key, 'b', 0), p)
-		}
-		return word(append(key, 'v', 0), uint64(v))
 	}
+	next := int32(0) // place
 	for i := at; i < len(b.f.Instrs); i++ {
 		x := &b.f.Instrs[i]
 		if i > at && !x.Op.Pure() {
-			return ""
+			return nil
 		}
+		place = append(place, next)
 		if x.Op == OpConst {
 			continue
 		}
-		place[Value(i)] = uint64(len(place))
+		next++
 		key = word(append(key, 'o', byte(x.Op), byte(x.Type)), x.Imm)
 		first := len(key)
 		for k := range x.Op.NumArgs() {
-			key = ref(key, x.Arg(k))
+			ref(x.Arg(k))
 		}
 		if commutes(x.Op) {
 			const one = 10 // bytes that ref writes
@@ -771,10 +772,14 @@ func (b *Builder) blockKey(at int, in, orElse []Value) string {
 			}
 		}
 	}
-	for _, v := range append(in[:len(in):len(in)], orElse...) {
-		key = ref(key, v)
+	for _, v := range in {
+		ref(v)
 	}
-	return string(key)
+	for _, v := range orElse {
+		ref(v)
+	}
+	b.key, b.place = key, place
+	return key
 }
 
 // Inline writes f's instructions here with args as its inputs and returns its

@@ -74,8 +74,8 @@ func (g *grouper) edit(in *Instr, args []Value) (Value, bool) {
 	if x > y {
 		x, y = y, x
 	}
-	v, ok := b.scopes[0].cse[instrKey{OpMul, in.Type, x, y, NoValue, 0}]
-	if !ok {
+	v, _ := b.find(&Instr{Op: OpMul, Type: in.Type, A: x, B: y, C: NoValue})
+	if v == NoValue || b.where[v] != 0 {
 		return NoValue, false
 	}
 	p.rest = v
