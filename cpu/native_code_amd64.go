@@ -5,6 +5,7 @@ package cpu
 import (
 	"fmt"
 	"math"
+	"slices"
 	"unsafe"
 
 	"invar/cpu/internal/amd64"
@@ -174,9 +175,7 @@ func emitProgram(p *program.Program, isa *isa, o emitOptions) (n *native, err er
 		*f = a.At(amd64.Label(*f))
 	}
 	n.consts = consts.bits
-	for _, t := range consts.tables {
-		n.tables = append(n.tables, t...)
-	}
+	n.tables = slices.Concat(consts.tables...)
 	return n, nil
 }
 

@@ -1,11 +1,10 @@
 package program
 
 import (
-	"bytes"
-	"encoding/binary"
 	"fmt"
 	"math"
 	"slices"
+	"sync"
 )
 
 // MaxInstrs bounds the length of one function. A longer one is refused with an
@@ -42,19 +41,24 @@ type Builder struct {
 	strict bool
 	float  Type
 	affine map[string]int
+	guards map[Value][]int // positions of the guards of each condition
+	nscope int32
+	*notes
+}
+
+// notes are what a Builder knows of its values. They end with the function; the memory serves the next one.
+type notes struct {
+	known  written
 	where  []int32 // the scope of each value, see inScope
 	sign   []bool  // of each value: it is +0, positive or NaN for certain
-	nscope int32
-	known  written
-
-	key   []byte  // space for blockKey
-	place []int32 // likewise
+	equals []Value // see sameGuard
 }
+
+var oldNotes = sync.Pool{New: func() any { return new(notes) }}
 
 type scope struct {
 	id    int32
-	start int                // position of its OpLoop or OpGuard
-	guard map[string][]Value // values of the guards written here, by blockKey
+	start int // position of its OpLoop or OpGuard
 }
 
 // NewBuilder starts a function of F64s with the given name.
@@ -72,15 +76,17 @@ func NewBuilderOf(float Type, name string) *Builder {
 
 // newBuilder starts a function of F64s and about n instructions.
 func newBuilder(name string, n int) *Builder {
-	return &Builder{
+	b := &Builder{
 		float:  F64,
 		f:      &Func{Name: name, Instrs: make([]Instr, 0, n)},
 		scopes: []scope{{id: 0, start: -1}},
 		affine: map[string]int{},
-		where:  make([]int32, 0, n),
-		sign:   make([]bool, 0, n),
-		known:  newWritten(n),
+		guards: map[Value][]int{},
+		notes:  oldNotes.Get().(*notes),
 	}
+	b.known.clear(n)
+	b.where, b.sign = slices.Grow(b.where[:0], n), slices.Grow(b.sign[:0], n)
+	return b
 }
 
 // Float is the type of the constants, arrays and the like that are written: F64 or F32. Code that is
@@ -125,7 +131,8 @@ func (b *Builder) Finish(out ...Value) *Func {
 	}
 	b.f.Out = append([]Value(nil), out...)
 	f := b.f
-	b.f = nil
+	oldNotes.Put(b.notes)
+	b.f, b.notes = nil, nil
 	return f
 }
 
@@ -705,81 +712,80 @@ func (b *Builder) Guard(cond Value, orElse []Value, body func() []Value) []Value
 		b.use(v)
 		b.sameType(OpMerge, v, orElse[i])
 	}
-	key := b.blockKey(at, in, orElse)
-	if key != nil {
-		for i := len(b.scopes) - 2; i >= 0; i-- {
-			if out, ok := b.scopes[i].guard[string(key)]; ok { // written before: take this one back
-				b.scopes = b.scopes[:len(b.scopes)-1]
-				b.f.Instrs, b.where, b.sign = b.f.Instrs[:at], b.where[:at], b.sign[:at]
-				return append([]Value(nil), out...)
-			}
+	for _, old := range b.guards[cond] {
+		if out := b.sameGuard(at, old, in, orElse); out != nil { // written before: take this one back
+			b.scopes = b.scopes[:len(b.scopes)-1]
+			b.f.Instrs, b.where, b.sign = b.f.Instrs[:at], b.where[:at], b.sign[:at]
+			return out
 		}
 	}
+	b.guards[cond] = append(b.guards[cond], at)
 	b.close(OpEndGuard)
 	out := make([]Value, len(in))
 	for i, v := range in {
 		out[i] = b.append(Instr{Op: OpMerge, Type: b.f.Instrs[v].Type, A: cond, B: v, C: orElse[i]})
 	}
-	if key != nil {
-		s := &b.scopes[len(b.scopes)-1]
-		if s.guard == nil {
-			s.guard = map[string][]Value{}
-		}
-		s.guard[string(key)] = append([]Value(nil), out...)
-	}
 	return out
 }
 
-// blockKey describes the open guard at position at, so that equal guards have equal keys:
-// constants by value, because the block may or may not be the first to use them, other values
-// of the block by their place in it. It is nil for a block that is not made of pure
-// operations alone, and else good until the next call.
-func (b *Builder) blockKey(at int, in, orElse []Value) []byte {
-	key, place := b.key[:0], b.place[:0]
-	word := binary.LittleEndian.AppendUint64
-	ref := func(v Value) {
-		if c, ok := b.constant(v); ok {
-			key = word(append(key, 'c', byte(b.Type(v))), c)
-		} else if int(v) >= at {
-			key = word(append(key, 'b', 0), uint64(place[int(v)-at]))
-		} else {
-			key = word(append(key, 'v', 0), uint64(v))
+// sameGuard returns the values of the guard at position old if it is in scope and equals the open guard at position at, whose
+// values are in, otherwise orElse; else nil. Equal are only blocks of pure operations: constants by value, because
+// a block may or may not be the first to use them, other values of the block by their place in it.
+func (b *Builder) sameGuard(at, old int, in, orElse []Value) []Value {
+	if !b.inScope(Value(old)) {
+		return nil
+	}
+	b.equals = b.equals[:0] // the value of the old block that each one from at on equals
+	same := func(v, w Value) bool {
+		c, constant := b.constant(v)
+		d, also := b.constant(w)
+		switch {
+		case constant || also:
+			return constant && also && c == d && b.Type(v) == b.Type(w)
+		case int(v) >= at:
+			return b.equals[int(v)-at] == w
+		}
+		return v == w
+	}
+	code := b.f.Instrs
+	skip := func() { // past constants; a mark follows
+		for code[old].Op == OpConst {
+			old++
 		}
 	}
-	next := int32(0) // place
-	for i := at; i < len(b.f.Instrs); i++ {
-		x := &b.f.Instrs[i]
-		if i > at && !x.Op.Pure() {
-			return nil
-		}
-		place = append(place, next)
+	for i := at; i < len(code); i++ {
+		x := &code[i]
 		if x.Op == OpConst {
+			b.equals = append(b.equals, NoValue)
 			continue
 		}
-		next++
-		key = word(append(key, 'o', byte(x.Op), byte(x.Type)), x.Imm)
-		first := len(key)
-		for k := range x.Op.NumArgs() {
-			ref(x.Arg(k))
+		skip()
+		y := &code[old]
+		if i > at && !x.Op.Pure() || x.Op != y.Op || x.Type != y.Type || x.Imm != y.Imm {
+			return nil
 		}
-		if commutes(x.Op) {
-			const one = 10 // bytes that ref writes
-			if p, q := key[first:first+one], key[first+one:first+2*one]; bytes.Compare(q, p) < 0 {
-				var t [one]byte
-				copy(t[:], p)
-				copy(p, q)
-				copy(q, t[:])
-			}
+		first := same(x.A, y.A) && same(x.B, y.B)
+		if !(first || commutes(x.Op) && same(x.A, y.B) && same(x.B, y.A)) || !same(x.C, y.C) {
+			return nil
 		}
+		b.equals = append(b.equals, Value(old))
+		old++
 	}
-	for _, v := range in {
-		ref(v)
+	if skip(); code[old].Op != OpEndGuard {
+		return nil
 	}
-	for _, v := range orElse {
-		ref(v)
+	out := make([]Value, 0, len(in))
+	for old++; code[old].Op == OpMerge; old++ {
+		k := len(out)
+		if k == len(in) || !same(in[k], code[old].B) || !same(orElse[k], code[old].C) {
+			return nil
+		}
+		out = append(out, Value(old))
 	}
-	b.key, b.place = key, place
-	return key
+	if len(out) < len(in) {
+		return nil
+	}
+	return out
 }
 
 // Inline writes f's instructions here with args as its inputs and returns its

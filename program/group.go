@@ -10,7 +10,7 @@ func groupFixed(f *Func, fixed func(input int) bool) *Func {
 		args = append(args, b.Input(f.inName(i), t))
 	}
 	g := grouper{b: b, fixed: fixed, of: map[Value]product{}}
-	c := copier{b: b, f: f, live: liveness(f, make([]bool, len(f.Instrs))), edit: g.edit}
+	c := copier{b: b, f: f, live: liveness(f), edit: g.edit}
 	return b.Finish(c.run(args)...)
 }
 

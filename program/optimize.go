@@ -12,12 +12,15 @@ func Optimize(f *Func, fuse bool) *Func {
 func rewrite(f *Func, out []Value, fuse bool, replace []Value, names []string) *Func {
 	g := *f
 	g.Out = out
-	gone := make([]bool, len(f.Instrs))
-	for _, v := range replace {
-		gone[v] = true
+	var gone []bool
+	if len(replace) > 0 {
+		gone = make([]bool, len(f.Instrs))
+		for _, v := range replace {
+			gone[v] = true
+		}
 	}
-	live := liveness(&g, gone)
-	b := newBuilder(f.Name, len(f.Instrs))
+	live := newFlow(f).live(out, gone)
+	b := newBuilder(f.Name, count(live))
 	var args []Value
 	for i, t := range f.In {
 		args = append(args, b.Input(f.inName(i), t))
@@ -33,57 +36,75 @@ func rewrite(f *Func, out []Value, fuse bool, replace []Value, names []string) *
 	return b.Finish(c.run(args)...)
 }
 
-// liveness marks the instructions that the outputs need. Values in gone are
-// given: what they were made of is not needed on their account.
-func liveness(f *Func, gone []bool) []bool {
-	n := len(f.Instrs)
-	live := make([]bool, n)
-	block := make([]int, n) // position of the enclosing OpLoop or OpGuard, -1 at the top
-	stores := make([][]int, len(f.Arrays))
-	var open []int
+func count(live []bool) (n int) {
+	for _, l := range live {
+		if l {
+			n++
+		}
+	}
+	return n
+}
+
+// liveness marks the instructions that the outputs need.
+func liveness(f *Func) []bool { return newFlow(f).live(f.Out, nil) }
+
+// flow is what tells which instructions of a function others need, whatever the outputs.
+type flow struct {
+	f      *Func
+	block  []int32     // position of the enclosing OpLoop or OpGuard, -1 at the top
+	end    map[int]int // of these
+	stores [][]int     // of each array
+}
+
+func newFlow(f *Func) *flow {
+	l := &flow{f: f, block: make([]int32, len(f.Instrs)), end: ends(f), stores: make([][]int, len(f.Arrays))}
+	open := []int32{-1}
 	for i := range f.Instrs {
 		in := &f.Instrs[i]
 		if in.Op == OpEndLoop || in.Op == OpEndGuard {
 			open = open[:len(open)-1]
 		}
-		block[i] = -1
-		if len(open) > 0 {
-			block[i] = open[len(open)-1]
-		}
+		l.block[i] = open[len(open)-1]
 		if in.Op == OpLoop || in.Op == OpGuard {
-			open = append(open, i)
+			open = append(open, int32(i))
 		}
 		if in.Op == OpStore {
 			a := in.Imm & 0xffffffff
-			stores[a] = append(stores[a], i)
+			l.stores[a] = append(l.stores[a], i)
 		}
 	}
-	end := ends(f)
-	var todo []int
+	return l
+}
+
+// live marks the instructions that the given outputs need. Values in gone, if not nil, are
+// given: what they were made of is not needed on their account.
+func (l *flow) live(out []Value, gone []bool) []bool {
+	live := make([]bool, len(l.f.Instrs))
+	todo := make([]int, 0, 64)
 	mark := func(i int) {
 		if !live[i] {
 			live[i] = true
-			if !gone[i] {
+			if gone == nil || !gone[i] {
 				todo = append(todo, i)
 			}
 		}
 	}
-	for _, v := range f.Out {
+	for _, v := range out {
 		mark(int(v))
 	}
 	for len(todo) > 0 {
 		i := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]
-		in := &f.Instrs[i]
+		in := &l.f.Instrs[i]
 		for k := 0; k < in.Op.NumArgs(); k++ {
 			mark(int(in.Arg(k)))
 		}
-		if block[i] >= 0 {
-			mark(block[i])
-			mark(end[block[i]])
+		if at := int(l.block[i]); at >= 0 {
+			mark(at)
+			mark(l.end[at])
 		}
 		if in.Op == OpLoad {
-			for _, s := range stores[in.Imm&0xffffffff] {
+			for _, s := range l.stores[in.Imm&0xffffffff] {
 				mark(s)
 			}
 		}
@@ -198,7 +219,7 @@ func hoistable(f *Func, fixed func(input int) bool) []Value {
 	for _, v := range out {
 		gone[v] = true
 	}
-	live := liveness(f, gone)
+	live := newFlow(f).live(f.Out, gone)
 	kept := out[:0]
 	for _, v := range out {
 		if live[v] {

@@ -170,7 +170,7 @@ func (p *Program) Optimize() {
 		for i := range hoisted {
 			names[i] = fmt.Sprintf("const%d", i)
 		}
-		b := NewBuilder(p.Setup.Name)
+		b := newBuilder(p.Setup.Name, len(p.Setup.Instrs)+len(once.Instrs))
 		var args []Value
 		for i, t := range p.Setup.In {
 			args = append(args, b.Input(p.Setup.inName(i), t))

@@ -16,7 +16,7 @@ type recall struct {
 }
 
 // recalls finds the groups among the results.
-func (p *Program) recalls(moving map[int]int) []*recall {
+func (p *Program) recalls(needs *flow, moving map[int]int) []*recall {
 	f := p.Step
 	input := func(v Value, slot int) bool {
 		return f.Instrs[v].Op == OpInput && f.Instrs[v].Imm == uint64(slot)
@@ -60,7 +60,7 @@ func (p *Program) recalls(moving map[int]int) []*recall {
 				continue
 			}
 			in := next(slot)
-			if in.Op == OpSelect && in.A == condition && input(in.C, slot) && start(slot).Op == OpConst && g.known(p, in.B) {
+			if in.Op == OpSelect && in.A == condition && input(in.C, slot) && start(slot).Op == OpConst && g.known(p, needs, in.B) {
 				g.slots, g.value, g.first = append(g.slots, slot), append(g.value, in.B), append(g.first, *start(slot))
 			}
 		}
@@ -72,12 +72,10 @@ func (p *Program) recalls(moving map[int]int) []*recall {
 }
 
 // known reports whether v depends on nothing but the point and Fixed slots, which it notes.
-func (g *recall) known(p *Program, v Value) bool {
-	h := *p.Step
-	h.Out = []Value{v}
+func (g *recall) known(p *Program, needs *flow, v Value) bool {
 	var fixed []int
-	for i, l := range liveness(&h, make([]bool, len(h.Instrs))) {
-		in := &h.Instrs[i]
+	for i, l := range needs.live([]Value{v}, nil) {
+		in := &p.Step.Instrs[i]
 		if !l || in.Op != OpInput {
 			continue
 		}

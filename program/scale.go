@@ -13,7 +13,7 @@ func factorOut(f *Func) *Func {
 		args = append(args, b.Input(f.inName(i), t))
 	}
 	s := scaler{b: b, of: map[Value]scaled{}}
-	c := copier{b: b, f: f, live: liveness(f, make([]bool, len(f.Instrs))), edit: s.edit}
+	c := copier{b: b, f: f, live: liveness(f), edit: s.edit}
 	return b.Finish(c.run(args)...)
 }
 

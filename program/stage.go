@@ -47,7 +47,8 @@ func (p *Program) Stage() *Stages {
 	}
 	results := make([]Value, len(p.Results))
 	var once []Value
-	groups := p.recalls(moving)
+	needs := newFlow(p.Step)
+	groups := p.recalls(needs, moving)
 	recalled := map[int]bool{}
 	for _, g := range groups {
 		once = append(once, g.needs(p, moving)...)
@@ -70,10 +71,8 @@ func (p *Program) Stage() *Stages {
 		}
 	}
 	mark := func(out []Value) {
-		g := *p.Step
-		g.Out = out
-		for i, l := range liveness(&g, make([]bool, len(g.Instrs))) {
-			if in := &g.Instrs[i]; l && in.Op == OpInput && !kept[in.Imm] {
+		for i, l := range needs.live(out, nil) {
+			if in := &p.Step.Instrs[i]; l && in.Op == OpInput && !kept[in.Imm] {
 				kept[in.Imm] = true
 				want(int(in.Imm))
 			}
@@ -128,7 +127,7 @@ func (p *Program) Stage() *Stages {
 		}
 	}
 	// The next values count only where the status stays zero.
-	s.Step = p.part("step", s.Kept, constant, same, p.Step.Out[moving[p.Status]], func(b *Builder, slots []Value, step func(slots, out []Value) []Value) []Value {
+	s.Step = p.part(needs, "step", s.Kept, constant, same, p.Step.Out[moving[p.Status]], func(b *Builder, slots []Value, step func(slots, out []Value) []Value) []Value {
 		var out []Value
 		for _, i := range s.Kept[s.Fixed:] {
 			out = append(out, p.Step.Out[moving[i]])
@@ -137,7 +136,7 @@ func (p *Program) Stage() *Stages {
 		out[len(out)-1] = chained(b, isZero(b, out[len(out)-1]))
 		return out
 	})
-	s.Final = p.part("final", s.Kept, constant, same, NoValue, func(b *Builder, slots []Value, step func(slots, out []Value) []Value) []Value {
+	s.Final = p.part(needs, "final", s.Kept, constant, same, NoValue, func(b *Builder, slots []Value, step func(slots, out []Value) []Value) []Value {
 		value := map[int]Value{} // of the slots that are results
 		var ask []Value
 		for i, r := range p.Results {
@@ -218,7 +217,7 @@ func (p *Program) counters(kept []bool, moving map[int]int) map[int]counter {
 // part writes a function of the slots in kept: write gets the value of every
 // slot (zero for those that are neither kept nor constant, which nothing asks for) and what copies values of Step. The value
 // zero of Step is known to be zero; it may be NoValue.
-func (p *Program) part(name string, kept []int, constant map[int]Instr, same map[int]counter, zero Value, write func(b *Builder, slots []Value, step func(slots, out []Value) []Value) []Value) *Func {
+func (p *Program) part(needs *flow, name string, kept []int, constant map[int]Instr, same map[int]counter, zero Value, write func(b *Builder, slots []Value, step func(slots, out []Value) []Value) []Value) *Func {
 	b := newBuilder(name, len(p.Step.Instrs))
 	slots := make([]Value, len(p.Slots))
 	is := make([]bool, len(p.Slots))
@@ -236,7 +235,7 @@ func (p *Program) part(name string, kept []int, constant map[int]Instr, same map
 	f := b.Finish(write(b, slots, func(slots, out []Value) []Value {
 		g := *p.Step
 		g.Out = out
-		c := copier{b: b, f: &g, live: liveness(&g, make([]bool, len(g.Instrs)))}
+		c := copier{b: b, f: &g, live: needs.live(out, nil)}
 		c.edit = func(in *Instr, args []Value) (Value, bool) { // "is it running?" occurs in programs as well
 			if in.Op != OpIEq {
 				return NoValue, false

@@ -10,8 +10,14 @@ type written struct {
 	used int     // entries that are not free, at most half
 }
 
-func newWritten(n int) written {
-	return written{at: make([]int32, 1<<bits.Len(uint(max(2*n, 16)-1)))}
+// clear makes t empty, with room for n operations.
+func (t *written) clear(n int) {
+	size := 1 << bits.Len(uint(max(2*n, 16)-1))
+	if cap(t.at) < size {
+		t.at = make([]int32, size)
+	}
+	t.at, t.used = t.at[:size], 0
+	clear(t.at)
 }
 
 // hash mixes what tells operations apart.
@@ -59,7 +65,8 @@ func (b *Builder) remember(v Value, entry int) {
 		return
 	}
 	old := t.at
-	*t = newWritten(len(old))
+	t.at = nil
+	t.clear(len(old))
 	for _, e := range old {
 		v := Value(e - 1)
 		if v < 0 || int(v) >= len(b.f.Instrs) || !b.inScope(v) {

@@ -186,7 +186,7 @@ func (a *Asm) Len() int {
 func (a *Asm) Code() []byte {
 	a.init()
 	start := map[*Section]int{}
-	var out []byte
+	out := make([]byte, 0, a.Len())
 	for _, s := range a.sections {
 		start[s] = len(out)
 		out = append(out, s.b...)
