@@ -164,6 +164,9 @@ func (b *Builder) append(in Instr) Value {
 	if len(b.f.Instrs) >= MaxInstrs {
 		fail("%s is too large: more than %d operations", b.f.Name, MaxInstrs)
 	}
+	if n := len(b.f.Instrs); n == cap(b.f.Instrs) {
+		b.f.Instrs = slices.Grow(b.f.Instrs, n+1) // append would grow by a quarter
+	}
 	b.f.Instrs = append(b.f.Instrs, in)
 	b.where = append(b.where, b.scopes[len(b.scopes)-1].id)
 	b.sign = append(b.sign, nonNegative(&in, func(v Value) bool { return b.sign[v] }))

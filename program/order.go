@@ -1,5 +1,7 @@
 package program
 
+import "math"
+
 // Order returns f with the operations between two marks (of loops and guards) put into an order in which they wait
 // less for each other: as written, but where an operation's operands are not ready yet, later ones
 // that are go first. An engine that lets the processor do that over a short distance anyway gains where the distance is
@@ -11,7 +13,7 @@ func Order(f *Func, latency func(Op) int, live int) *Func {
 	g := *f
 	g.Instrs = append([]Instr(nil), f.Instrs...)
 	g.Out = append([]Value(nil), f.Out...)
-	o := orderer{f: f, latency: latency, live: live, to: make([]Value, len(f.Instrs)), from: make([]int32, len(f.Instrs)), ready: make([]int, len(f.Instrs)), readers: make([]int32, len(f.Instrs))}
+	o := orderer{f: f, latency: latency, live: live, to: make([]Value, len(f.Instrs)), from: make([]int32, len(f.Instrs))}
 	for i := range f.Instrs {
 		o.to[i], o.from[i] = Value(i), int32(i)
 	}
@@ -55,9 +57,14 @@ type orderer struct {
 	live    int
 	to      []Value // new place of each instruction
 	from    []int32 // which instruction stands at each place
-	ready   []int   // time from which a value can be read
-	readers []int32 // of each value, in its stretch, not yet placed
+
+	// Of the stretch at hand, by the position in it plus 1; 0 stands for all that lies outside.
+	args    [][3]int32
+	ready   []int   // time from which a value can be read, never: it is not placed
+	readers []int32 // not yet placed
 }
+
+const never = math.MaxInt
 
 // lookahead is how many operations that were not chosen yet are looked at.
 const lookahead = 64
@@ -68,18 +75,17 @@ func (o *orderer) stretch(from, to int) {
 		return
 	}
 	f := o.f
-	args := func(i int, visit func(v int)) {
-		in := &f.Instrs[i]
-		for k := range in.Op.NumArgs() {
-			if v := int(in.Arg(k)); v >= from && v < to {
-				visit(v)
-			}
-		}
-	}
+	o.args, o.ready, o.readers = append(o.args[:0], [3]int32{}), append(o.ready[:0], 0), append(o.readers[:0], 0)
 	for i := from; i < to; i++ {
-		args(i, func(v int) { o.readers[v]++ })
+		in := &f.Instrs[i]
+		var args [3]int32
+		for k := range in.Op.NumArgs() {
+			args[k] = max(int32(in.Arg(k))-int32(from)+1, 0)
+			o.readers[args[k]]++
+		}
+		o.args, o.ready, o.readers = append(o.args, args), append(o.ready, never), append(o.readers, 0)
 	}
-	placed := make([]bool, to-from)
+	o.readers[0] = -1 // it is never alive
 	waiting := make([]int, 0, lookahead)
 	next, clock, alive := from, 0, 0
 	for at := from; at < to; at++ {
@@ -87,30 +93,26 @@ func (o *orderer) stretch(from, to int) {
 			waiting = append(waiting, next)
 			next++
 		}
-		best, bestTime := 0, -1
+		best, bestTime := 0, never
 		touched := uint64(0) // arrays (modulo 64) with an access that has to stay in front
 		stored := uint64(0)
 		for k, i := range waiting {
-			in := &f.Instrs[i]
-			ok, time := true, 0
-			args(i, func(v int) {
-				ok = ok && placed[v-from]
-				time = max(time, o.ready[v])
-			})
+			in, a := &f.Instrs[i], &o.args[i-from+1]
+			time := max(o.ready[a[0]], o.ready[a[1]], o.ready[a[2]])
 			if in.Op == OpLoad || in.Op == OpStore {
 				bit := uint64(1) << (in.Imm & 63)
 				if stored&bit != 0 || in.Op == OpStore && touched&bit != 0 {
-					ok = false
+					time = never
 				}
 				touched |= bit
 				if in.Op == OpStore {
 					stored |= bit
 				}
 			}
-			if !ok {
+			if time == never {
 				continue
 			}
-			if bestTime < 0 || time < bestTime {
+			if time < bestTime {
 				best, bestTime = k, time
 			}
 			if time <= clock || alive >= o.live { // the first of those; when too much waits, the first of all
@@ -119,20 +121,21 @@ func (o *orderer) stretch(from, to int) {
 		}
 		i := waiting[best]
 		waiting = append(waiting[:best], waiting[best+1:]...)
-		placed[i-from] = true
 		o.to[i], o.from[at] = Value(at), int32(i)
-		args(i, func(v int) {
-			if o.readers[v]--; o.readers[v] == 0 {
+		k := i - from + 1
+		for _, a := range o.args[k] {
+			if o.readers[a]--; o.readers[a] == 0 {
 				alive--
 			}
-		})
-		if o.readers[i] > 0 {
+		}
+		if o.readers[k] > 0 {
 			alive++
 		}
+		o.ready[k] = 0
 		in := &f.Instrs[i]
 		if in.Op != OpInput && in.Op != OpConst { // which take no time
 			clock = max(clock, bestTime) + 1
-			o.ready[i] = clock + o.latency(in.Op)
+			o.ready[k] = clock + o.latency(in.Op)
 		}
 	}
 }

@@ -10,6 +10,7 @@ package amd64
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -209,7 +210,11 @@ func (a *Asm) Code() []byte {
 
 func (a *Asm) put(b ...byte) {
 	a.init()
-	a.cur.b = append(a.cur.b, b...)
+	s := a.cur
+	if len(s.b)+len(b) > cap(s.b) {
+		s.b = slices.Grow(s.b, len(s.b)+1024) // append would grow by a quarter
+	}
+	s.b = append(s.b, b...)
 }
 
 func (a *Asm) put32(v int32) { a.put(byte(v), byte(v>>8), byte(v>>16), byte(v>>24)) }

@@ -86,11 +86,11 @@ func gp(r Reg) Arg { return Arg{kind: inReg, reg: uint8(r)} }
 // MovRM loads r, MovMR stores it.
 func (a *Asm) MovRM(r Reg, m Arg) {
 	a.rex([]byte{0x8b}, uint8(r), m)
-	a.scalarLine("mov", r.String(), qword(m))
+	a.scalarLine("mov", r.String(), a.qword(m))
 }
 func (a *Asm) MovMR(m Arg, r Reg) {
 	a.rex([]byte{0x89}, uint8(r), m)
-	a.scalarLine("mov", qword(m), r.String())
+	a.scalarLine("mov", a.qword(m), r.String())
 }
 
 // MovRR copies s to d, MovRI sets it to v.
@@ -101,14 +101,14 @@ func (a *Asm) MovRR(d, s Reg) {
 func (a *Asm) MovRI(d Reg, v int32) {
 	a.rex([]byte{0xc7}, 0, gp(d))
 	a.put32(v)
-	a.scalarLine("mov", d.String(), hex(v))
+	a.scalarLine("mov", d.String(), a.hex(v))
 }
 
 // MovMI stores v.
 func (a *Asm) MovMI(m Arg, v int32) {
 	a.rex([]byte{0xc7}, 0, m)
 	a.put32(v)
-	a.scalarLine("mov", qword(m), hex(v))
+	a.scalarLine("mov", a.qword(m), a.hex(v))
 }
 
 // RR is d = d op s, RI d = d op v, RM d = d op memory, MI memory = memory op v.
@@ -118,15 +118,15 @@ func (a *Asm) RR(op ALU, d, s Reg) {
 }
 func (a *Asm) RI(op ALU, d Reg, v int32) {
 	a.aluImm(op, gp(d), v)
-	a.scalarLine(aluNames[op], d.String(), hex(v))
+	a.scalarLine(aluNames[op], d.String(), a.hex(v))
 }
 func (a *Asm) RM(op ALU, d Reg, m Arg) {
 	a.rex([]byte{byte(op) + 2}, uint8(d), m)
-	a.scalarLine(aluNames[op], d.String(), qword(m))
+	a.scalarLine(aluNames[op], d.String(), a.qword(m))
 }
 func (a *Asm) MI(op ALU, m Arg, v int32) {
 	a.aluImm(op, m, v)
-	a.scalarLine(aluNames[op], qword(m), hex(v))
+	a.scalarLine(aluNames[op], a.qword(m), a.hex(v))
 }
 
 func (a *Asm) aluImm(op ALU, rm Arg, v int32) {
@@ -143,14 +143,14 @@ func (a *Asm) aluImm(op ALU, rm Arg, v int32) {
 func (a *Asm) IMul(d, s Reg, v int32) {
 	a.rex([]byte{0x69}, uint8(d), gp(s))
 	a.put32(v)
-	a.scalarLine("imul", d.String(), s.String(), hex(v))
+	a.scalarLine("imul", d.String(), s.String(), a.hex(v))
 }
 
 // Shl is d <<= n.
 func (a *Asm) Shl(d Reg, n uint8) {
 	a.rex([]byte{0xc1}, 4, gp(d))
 	a.put(n)
-	a.scalarLine("shl", d.String(), hex(int32(n)))
+	a.scalarLine("shl", d.String(), a.hex(int32(n)))
 }
 
 // Test sets the flags from r.
@@ -222,7 +222,20 @@ var regNames = [16]string{"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi"
 
 func (r Reg) String() string { return regNames[r] }
 
-func hex(v int32) string { return fmt.Sprintf("0x%x", uint64(int64(v))) }
+// hex and qword are operands in the text, nothing where none is wanted.
+func (a *Asm) hex(v int32) string {
+	if !a.List {
+		return ""
+	}
+	return fmt.Sprintf("0x%x", uint64(int64(v)))
+}
+
+func (a *Asm) qword(m Arg) string {
+	if !a.List {
+		return ""
+	}
+	return "QWORD PTR " + m.address("")
+}
 
 // address is the text of a memory operand; vector: the index is a register of that name.
 func (rm Arg) address(vector string) string {
@@ -245,8 +258,6 @@ func (rm Arg) address(vector string) string {
 	}
 	return s.String() + "]"
 }
-
-func qword(rm Arg) string { return "QWORD PTR " + rm.address("") }
 
 var vecNames = [3]string{"xmm", "ymm", "zmm"}
 
@@ -336,7 +347,7 @@ func (a *Asm) list(in *Insn, size Size, dst, src, k uint8, rm Arg, fourth Reg) {
 		args = append(args, name("v", uint8(fourth)))
 	}
 	if in.Imm >= 0 && !in.Hide {
-		args = append(args, hex(int32(in.Imm)))
+		args = append(args, a.hex(int32(in.Imm)))
 	}
 	a.line(in.Name, args...)
 }
