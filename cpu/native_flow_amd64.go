@@ -5,6 +5,7 @@ package cpu
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"invar/cpu/internal/amd64"
 	"invar/program"
@@ -291,10 +292,9 @@ type snapshot struct {
 }
 
 func (e *emitter) save() *snapshot {
-	s := &snapshot{alive: append([]int32(nil), e.alive...)}
-	for _, v := range s.alive {
-		s.reg = append(s.reg, e.reg[v])
-		s.home = append(s.home, e.home[v])
+	s := &snapshot{alive: slices.Clone(e.alive), reg: make([]int8, len(e.alive)), home: make([]home, len(e.alive))}
+	for k, v := range s.alive {
+		s.reg[k], s.home[k] = e.reg[v], e.home[v]
 	}
 	for c := range e.files {
 		s.holds[c] = append([]int32(nil), e.files[c].holds...)
@@ -349,7 +349,7 @@ func (e *emitter) guardBlock(i int32) int32 {
 	outer := e.cold
 	e.cold = i
 	var saved []int32 // slots
-	homes := map[int32]home{}
+	homes := make(map[int32]home, len(before.alive)+len(merges))
 	for c := range e.files {
 		for g, v := range e.files[c].holds {
 			if v < 0 || e.last[v] <= i {

@@ -76,6 +76,7 @@ func NewBuilderOf(float Type, name string) *Builder {
 
 // newBuilder starts a function of F64s and about n instructions.
 func newBuilder(name string, n int) *Builder {
+	n += n / 8
 	b := &Builder{
 		float:  F64,
 		f:      &Func{Name: name, Instrs: make([]Instr, 0, n)},
@@ -593,12 +594,13 @@ func (b *Builder) affineID(a Affine) int {
 			fail("%s: index %s is used outside its loop", b.f.Name, a)
 		}
 	}
-	k := a.key()
-	if i, ok := b.affine[k]; ok {
+	var space [64]byte
+	key := a.appendKey(space[:0])
+	if i, ok := b.affine[string(key)]; ok {
 		return i
 	}
 	b.f.Affines = append(b.f.Affines, a)
-	b.affine[k] = len(b.f.Affines) - 1
+	b.affine[string(key)] = len(b.f.Affines) - 1
 	return len(b.f.Affines) - 1
 }
 

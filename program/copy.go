@@ -1,5 +1,7 @@
 package program
 
+import "slices"
+
 // copier writes a Func's instructions into a Builder, with a chance to leave
 // out, replace and move them.
 type copier struct {
@@ -59,11 +61,11 @@ func (c *copier) array(i int) uint64 {
 }
 
 func (c *copier) aff(a Affine) Affine {
-	r := Affine{Const: a.Const}
-	for _, t := range a.Terms {
-		r.Terms = append(r.Terms, Term{c.loops[t.Loop], t.Coef})
+	a.Terms = slices.Clone(a.Terms)
+	for i := range a.Terms {
+		a.Terms[i].Loop = c.loops[a.Terms[i].Loop]
 	}
-	return r
+	return a
 }
 
 func (c *copier) dead(i int) bool { return c.live != nil && !c.live[i] }

@@ -8,6 +8,7 @@
 package program
 
 import (
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"strings"
@@ -228,4 +229,10 @@ func (a Affine) At(counter []int) int {
 	return v
 }
 
-func (a Affine) key() string { return a.String() }
+// appendKey appends what tells a from other Affines.
+func (a Affine) appendKey(to []byte) []byte {
+	for _, t := range a.Terms {
+		to = binary.AppendVarint(binary.AppendVarint(to, int64(t.Loop)), int64(t.Coef))
+	}
+	return binary.AppendVarint(to, int64(a.Const))
+}

@@ -20,7 +20,7 @@ func rewrite(f *Func, out []Value, fuse bool, replace []Value, names []string) *
 		}
 	}
 	live := newFlow(f).live(out, gone)
-	b := newBuilder(f.Name, count(live))
+	b := newBuilder(f.Name, count(live)+len(f.In)+len(replace))
 	var args []Value
 	for i, t := range f.In {
 		args = append(args, b.Input(f.inName(i), t))
