@@ -76,7 +76,7 @@ func NewBuilderOf(float Type, name string) *Builder {
 
 // newBuilder starts a function of F64s and about n instructions.
 func newBuilder(name string, n int) *Builder {
-	n += n / 8
+	n += n / 8 // a rewrite may become a little longer than what it was made from
 	b := &Builder{
 		float:  F64,
 		f:      &Func{Name: name, Instrs: make([]Instr, 0, n)},

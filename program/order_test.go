@@ -1,6 +1,7 @@
 package program_test
 
 import (
+	"math"
 	"math/rand/v2"
 	"testing"
 
@@ -31,6 +32,24 @@ func TestOrder(t *testing.T) {
 				}
 			}
 		}
+	}
+
+	// A load, and a store of what is there already, wait for the slow store in front of them.
+	m := program.NewBuilder("memory")
+	u := m.Input("u", program.F64)
+	array, slow := m.NewArray(1), u
+	m.Store(array, program.At(0), u)
+	for range 5 {
+		slow = m.Sqrt(slow)
+	}
+	m.Store(array, program.At(0), slow)
+	loaded := m.Load(array, program.At(0))
+	m.Store(array, program.At(0), u)
+	f := m.Finish(loaded, m.Load(array, program.At(0)))
+	g := program.Order(f, func(program.Op) int { return 9 }, 30)
+	four := math.Float64bits(4)
+	if got, want := g.Eval(four), f.Eval(four); got[0] != want[0] || got[1] != want[1] {
+		t.Errorf("in order, loads yield %#x, want %#x", got, want)
 	}
 
 	b := program.NewBuilder("chains")
