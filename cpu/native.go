@@ -44,9 +44,6 @@ func (e Native) Compile(p *program.Program) (program.Executable, error) {
 	if err := p.Validate(); err != nil {
 		return nil, err
 	}
-	if p.Has(program.F32) {
-		return nil, fmt.Errorf("cpu: %s: native code knows float64 only; the portable engine runs float32", p.Name)
-	}
 	return e.compile(p)
 }
 

@@ -33,7 +33,7 @@ type engine struct {
 func engines() []engine {
 	_, noNative := cpu.NewNative()
 	return []engine{
-		{name: "native", doc: "vector machine code on the CPU", why: noNative,
+		{name: "native", doc: "vector machine code on the CPU", why: noNative, float32: true,
 			make: func(*graph.Model) program.Engine { return cpu.Native{Threads: 1} }},
 		{name: "portable", doc: "plain Go: defines the results, to the bit", float32: true,
 			make: func(*graph.Model) program.Engine { return cpu.Portable{Threads: 1} }},
@@ -90,7 +90,7 @@ func setEngine(sw *batch.Sweep, name, device string, say func(note string)) (not
 	}
 	for _, e := range []string{name, device} {
 		if e != autoEngine && e != "cpu" && !runs(e, sw) {
-			return "", fmt.Errorf("--dtype float32: the engine %s computes in float64 only; --engine portable runs float32", e)
+			return "", fmt.Errorf("--dtype float32: the engine %s computes in float64 only; the others run float32", e)
 		}
 	}
 	if (name == autoEngine && device != "cpu" || name == "cuda") && runs("cuda", sw) {
@@ -99,9 +99,6 @@ func setEngine(sw *batch.Sweep, name, device string, say func(note string)) (not
 			sw.Engine, sw.Split = e, false
 			if name == autoEngine && device == autoDevice {
 				spare, _ := cpu.Auto() // on all processors: it gets the GPU's large batches
-				if !runs("native", sw) {
-					spare = cpu.Portable{}
-				}
 				sw.Engine = program.WithSpare(e, spare, func(err error) { say("on the CPU from here, because of the GPU: " + plain(err)) })
 			}
 			return "", nil
@@ -114,9 +111,6 @@ func setEngine(sw *batch.Sweep, name, device string, say func(note string)) (not
 		}
 	}
 	_, slow := cpu.Auto()
-	if slow == "" && !runs("native", sw) {
-		slow = "native code computes in float64 only; using the portable engine for float32"
-	}
 	if slow != "" && name == autoEngine {
 		if note != "" {
 			note += "; "
