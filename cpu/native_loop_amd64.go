@@ -68,8 +68,9 @@ func (n *native) lowerRun(pressure int, ordered bool) *lowered {
 	}
 	l := lower(n.stages.Run, 0, n.isa.zmm, ordered)
 	end := int32(len(l.nodes))
-	for v := range l.nodes { // the old state is needed until it is known whether a sample ends
-		if x := &l.nodes[v]; x.op == program.OpInput && n.carries(int(x.imm)) {
+	// The old state is needed until it is known whether a sample ends, and what is narrowed for all steps by each of them.
+	for v := range l.nodes {
+		if x := &l.nodes[v]; x.op == program.OpInput && (n.carries(int(x.imm)) || x.typ == program.F32 && l.last[v] >= 0) {
 			l.last[v] = end
 			l.use[v] = append(l.use[v], end)
 		}
@@ -145,6 +146,17 @@ func (n *native) emitRun(a *amd64.Asm, consts *constants, l *lowered) *emitter {
 		s := &state[i]
 		s.group = e.inReg(s.input)
 		e.home[s.input] = home{} // memory holds the start of the run
+	}
+	for v := range int32(len(l.nodes)) { // narrowed once for all steps
+		if e.wide(v) && l.last[v] >= 0 {
+			g := e.temp(vectors)
+			e.fetch(v, g)
+			s := e.newSlot()
+			e.put(s, vectors, g)
+			e.drop(vectors, g)
+			e.home[v] = home{inSlot, s}
+			e.remember(v)
+		}
 	}
 	e.unpin()
 	a.Bind(step)
