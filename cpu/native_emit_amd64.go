@@ -705,7 +705,6 @@ func (e *emitter) result(i int32) int {
 func (e *emitter) define(i int32, g int) {
 	e.assign(i, g)
 	if len(e.outsOf[i]) > 0 {
-		e.unpin() // of the operands, so that there is a register to widen by
 		e.files[e.class(i)].pinned |= 1 << g
 		e.putOutputs(i, g)
 		if e.class(i) == vectors && e.home[i].kind == nowhere {

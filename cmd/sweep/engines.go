@@ -93,7 +93,7 @@ func setEngine(sw *batch.Sweep, name, device string, say func(note string)) (not
 			return "", fmt.Errorf("--dtype float32: the engine %s computes in float64 only; the others run float32", e)
 		}
 	}
-	if (name == autoEngine && device != "cpu" || name == "cuda") && runs("cuda", sw) {
+	if name == autoEngine && device != "cpu" || name == "cuda" {
 		e, err := openGPU(gpu, say)
 		if err == nil {
 			sw.Engine, sw.Split = e, false
@@ -118,7 +118,7 @@ func setEngine(sw *batch.Sweep, name, device string, say func(note string)) (not
 		note += strings.TrimPrefix(slow, "cpu: ")
 	}
 	for _, e := range engines() {
-		if e.gpu || name == autoEngine && (e.why != nil || !runs(e.name, sw)) || name != autoEngine && name != e.name {
+		if e.gpu || name == autoEngine && e.why != nil || name != autoEngine && name != e.name {
 			continue
 		}
 		if e.why != nil {
