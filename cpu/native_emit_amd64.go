@@ -324,8 +324,8 @@ func (e *emitter) newSlot() int32 {
 	return int32(e.slots - 1)
 }
 
-// wide: where v stands in memory it is an F64 of an F32's value. That is so in inputs and outputs, whose numbers
-// all take 8 bytes.
+// wide reports whether v is an F32 that stands in memory as an F64: among the inputs and outputs, where every value
+// takes 8 bytes.
 func (e *emitter) wide(v int32) bool {
 	k := e.home[v].kind
 	return e.nodes[v].typ == program.F32 && (k == inInput || k == inOutput)

@@ -162,9 +162,9 @@ func twice(bits uint64) uint64 { return bits<<32 | bits }
 
 // rowsOnce are the operations that exist once.
 var rowsOnce = []row{
-	{program.OpWiden, shUnary, 0, form{Insn: amd64.WidenZ}, form{Insn: amd64.WidenY}},
-	{program.OpNarrow, shUnary, 0, form{Insn: amd64.NarrowZ}, form{Insn: amd64.NarrowY}},
-	{program.OpBits, shUnary, 0, unsigned, unsigned}, // of an F32,
+	{program.OpWiden, shUnary, 0, form{Insn: amd64.Widen}, form{Insn: amd64.Widen}},
+	{program.OpNarrow, shUnary, 0, form{Insn: amd64.Narrow}, form{Insn: amd64.Narrow}},
+	{program.OpBits, shUnary, 0, unsigned, unsigned}, // of an F32
 	{program.OpILt, shCompare, 0,
 		form{cmpq("lt", 1), cmpq("nle", 6), cmpq("nlt", 5), cmpq("le", 2)},
 		form{swap: insn("vpcmpgtq", amd64.P66, amd64.M0F38, w0, 0x37)}}, // only greater-than exists

@@ -60,7 +60,7 @@ func everything() *amd64.Asm {
 		a.EVEX(&cmps, r%8, r, r/4%8, amd64.V(31-r))
 		a.EVEX(&blends, r, (r*3+1)%32, 1+r%7, amd64.V((r*5+2)%32))
 		a.EVEX(&roots, r, 0, 0, amd64.V(31-r))
-		for _, in := range []*amd64.Insn{&unsigned, &amd64.WidenZ, &amd64.NarrowZ, &amd64.PackZ} {
+		for _, in := range []*amd64.Insn{&unsigned, &amd64.Widen, &amd64.Narrow, &amd64.PackZ} {
 			a.EVEX(in, r, 0, 0, amd64.V((r*7+3)%32))
 		}
 	}
@@ -81,7 +81,7 @@ func everything() *amd64.Asm {
 		a.VEX(&cmps, amd64.Y, r, 15-r, amd64.V(r))
 		a.VEX4(&blendsY, r, (r+3)%16, amd64.V(15-r), (r*5+1)%16)
 		a.VEX(&amd64.EvenY, amd64.Y, r, 15-r, amd64.V((r+1)%16))
-		for _, in := range []*amd64.Insn{&roots, &unsigned, &amd64.SignedY, &amd64.WidenY, &amd64.NarrowY} {
+		for _, in := range []*amd64.Insn{&roots, &unsigned, &amd64.SignedY, &amd64.Widen, &amd64.Narrow} {
 			a.VEX(in, amd64.Y, r, 0, amd64.V(15-r))
 		}
 	}
@@ -110,10 +110,10 @@ func everything() *amd64.Asm {
 			func() { a.VEX(&amd64.StoreK, amd64.X, r%8, 0, m) },
 			func() { a.EVEX(&adds, r, 31-r, 0, m) },
 			func() { a.VEX(&adds, amd64.Y, r%16, 3, m) },
-			func() { a.EVEX(&amd64.WidenZ, r, 0, 0, m) },
-			func() { a.VEX(&amd64.WidenY, amd64.Y, r%16, 0, m) },
-			func() { a.EVEX(&amd64.NarrowZ, r, 0, 0, m) },
-			func() { a.VEX(&amd64.NarrowY, amd64.Y, r%16, 0, m) },
+			func() { a.EVEX(&amd64.Widen, r, 0, 0, m) },
+			func() { a.VEX(&amd64.Widen, amd64.Y, r%16, 0, m) },
+			func() { a.EVEX(&amd64.Narrow, r, 0, 0, m) },
+			func() { a.VEX(&amd64.Narrow, amd64.Y, r%16, 0, m) },
 			func() { a.EVEX(&unsigned, r, 0, 0, m) },
 		} {
 			if (i+k)%6 == 0 {
@@ -126,8 +126,8 @@ func everything() *amd64.Asm {
 			a.EVEX(&add, uint8(i), uint8(i)+16, 0, amd64.B(base, disp))
 			a.EVEX(&cmp, uint8(i%8), uint8(i), 3, amd64.B(base, disp))
 			a.EVEX(&adds, uint8(i), uint8(i)+16, 0, amd64.B(base, disp))
-			a.EVEX(&amd64.WidenZ, uint8(i), 0, 0, amd64.B(base, disp))
-			a.EVEX(&amd64.NarrowZ, uint8(i), 0, 0, amd64.B(base, disp))
+			a.EVEX(&amd64.Widen, uint8(i), 0, 0, amd64.B(base, disp))
+			a.EVEX(&amd64.Narrow, uint8(i), 0, 0, amd64.B(base, disp))
 		}
 	}
 	for i, g := range general {

@@ -41,10 +41,8 @@ var (
 	MinZ      = Insn{Name: "vpminsq", PP: P66, Map: M0F38, W: 1, Op: 0x39, Imm: -1}
 	RotateZ   = Insn{Name: "valignq", PP: P66, Map: M0F3A, W: 1, Op: 0x03} // by Imm lanes, src and rm the same
 	PermuteY  = Insn{Name: "vpermq", PP: P66, Map: M0F3A, W: 1, Op: 0x00}  // lane i from lane Imm>>2i&3
-	WidenZ    = Insn{Name: "vcvtps2pd", PP: PNone, Map: M0F, Op: 0x5a, Imm: -1, Half: HalfRM}
-	WidenY    = WidenZ
-	NarrowZ   = Insn{Name: "vcvtpd2ps", PP: P66, Map: M0F, W: 1, Op: 0x5a, Imm: -1, Half: HalfRegs}
-	NarrowY   = Insn{Name: "vcvtpd2ps", PP: P66, Map: M0F, Op: 0x5a, Imm: -1, Half: HalfRegs}
+	Widen     = Insn{Name: "vcvtps2pd", PP: PNone, Map: M0F, Op: 0x5a, Imm: -1, Half: HalfRM}
+	Narrow    = Insn{Name: "vcvtpd2ps", PP: P66, Map: M0F, W: 1, Op: 0x5a, Imm: -1, Half: HalfRegs}
 	SignedY   = Insn{Name: "vpmovsxdq", PP: P66, Map: M0F38, Op: 0x25, Imm: -1, Half: HalfRM}
 	PackZ     = Insn{Name: "vpmovqd", PP: PF3, Map: M0F38, Op: 0x35, Imm: -1, Half: HalfRM} // from dst to rm
 	EvenY     = Insn{Name: "vshufps", PP: PNone, Map: M0F, Op: 0xc6, Imm: 0x88}             // of each half of src and rm the even 32-bit numbers
