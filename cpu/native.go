@@ -7,7 +7,7 @@ import (
 )
 
 // Native is the engine that compiles a program to vector machine code: AVX-512,
-// or AVX2 where that is all there is. It gives the bits of Portable. NewNative says whether it works here; the zero
+// or AVX2 where that is all there is, for F64s and F32s. It gives the bits of Portable. NewNative says whether it works here; the zero
 // value compiles for the best instruction set and otherwise fails.
 //
 // A program whose single step takes more operations than a call into machine code may
@@ -43,9 +43,6 @@ func (e Native) Compile(p *program.Program) (program.Executable, error) {
 	}
 	if err := p.Validate(); err != nil {
 		return nil, err
-	}
-	if p.Has(program.F32) {
-		return nil, fmt.Errorf("cpu: %s: native code knows float64 only; the portable engine runs float32", p.Name)
 	}
 	return e.compile(p)
 }

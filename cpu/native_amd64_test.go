@@ -99,14 +99,26 @@ func TestNativeEngine(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, isa := range s {
-		t.Run(isa.name, func(t *testing.T) { progtest.Engine(t, Native{Set: isa.name}, 60) })
+		t.Run(isa.name, func(t *testing.T) { progtest.Engine(t, Native{Set: isa.name}, 120, program.F64, program.F32) })
 	}
 }
 
 // agree holds all variants of a random program against its definition.
 func agree(t *testing.T, seed uint64, all []variant) {
 	t.Helper()
-	agreeOn(t, seed, all, func(r *rand.Rand) *program.Program { return progtest.Program(r, 1+r.IntN(4), 20+r.IntN(150)) })
+	agreeOn(t, seed, all, func(r *rand.Rand) *program.Program {
+		return progtest.Program(r, 1+r.IntN(4), 20+r.IntN(150), someFloats(r)...)
+	})
+}
+
+// someFloats are types of numbers for a random program.
+func someFloats(r *rand.Rand) []program.Type {
+	return [][]program.Type{{program.F64}, {program.F32}, {program.F64, program.F32}}[r.IntN(3)]
+}
+
+// iteration is a random program with runs.
+func iteration(r *rand.Rand) *program.Program {
+	return progtest.Iteration(r, 1+r.IntN(3), []program.Type{program.F64, program.F32}[r.IntN(2)])
 }
 
 func agreeOn(t *testing.T, seed uint64, all []variant, write func(r *rand.Rand) *program.Program) (runs int) {
@@ -152,7 +164,7 @@ func TestNativeRuns(t *testing.T) {
 	all := variants(t)
 	runs := 0
 	for seed := range uint64(150) {
-		runs += agreeOn(t, seed, all, func(r *rand.Rand) *program.Program { return progtest.Iteration(r, 1+r.IntN(3)) })
+		runs += agreeOn(t, seed, all, iteration)
 	}
 	if runs < 150*len(all)/2 {
 		t.Errorf("%d of %d variants have runs, want half of them", runs, 150*len(all))
@@ -164,7 +176,7 @@ func FuzzNative(f *testing.F) {
 	f.Add(uint64(1000))
 	f.Fuzz(func(t *testing.T, seed uint64) {
 		agree(t, seed, all)
-		agreeOn(t, seed, all, func(r *rand.Rand) *program.Program { return progtest.Iteration(r, 1+r.IntN(3)) })
+		agreeOn(t, seed, all, iteration)
 	})
 }
 
@@ -205,10 +217,10 @@ func TestNativeSizes(t *testing.T) {
 
 // operation writes a function that applies op to its operands in every way that
 // the emitter tells apart: in registers, as constants, twice the same, and folded
-// into its neighbours.
-func operation(op program.Op) *program.Func {
-	b := program.NewBuilder(op.String())
-	x, y, z := b.Input("x", program.F64), b.Input("y", program.F64), b.Input("z", program.F64)
+// into its neighbours. Its numbers are of the given type.
+func operation(op program.Op, typ program.Type) *program.Func {
+	b := program.NewBuilderOf(typ, op.String())
+	x, y, z := b.Input("x", typ), b.Input("y", typ), b.Input("z", typ)
 	i, j := b.Input("i", program.I64), b.Input("j", program.I64)
 	p, q, s := b.Input("p", program.Bool), b.Input("q", program.Bool), b.Input("s", program.Bool)
 	var out []program.Value
@@ -294,10 +306,17 @@ func operation(op program.Op) *program.Func {
 		integer(b.Shl)
 	case program.OpShr:
 		integer(b.Shr)
+	case program.OpWiden:
+		unary(b.Widen)
+	case program.OpNarrow:
+		unary(b.Narrow)
+	case program.OpBits: // and FromBits, which is no row
+		unary(func(x program.Value) program.Value { return b.Bits(b.Select(b.IsNaN(x), b.F(0), x)) })
+		add(b.FromBits(i), b.FromBits(b.IAdd(i, j)), b.Add(b.FromBits(i), x))
 	case program.OpTable:
 		var t [8]float64
 		for k := range t {
-			t[k] = float64(k * k)
+			t[k] = float64(k*k) + 0.1
 		}
 		id := b.NewTable(t[:])
 		add(b.Table(id, i), b.Table(id, b.IAdd(i, j)))
@@ -307,9 +326,32 @@ func operation(op program.Op) *program.Func {
 	return b.Finish(out...)
 }
 
+// namedRow is a row with the type of the numbers that its function in these tests is about.
+type namedRow struct {
+	*row
+	typ program.Type
+}
+
+func (r namedRow) String() string { return fmt.Sprintf("%v of %v", r.op, r.typ) }
+
+// allRows is the emitter's table.
+func allRows() (all []namedRow) {
+	for i := range rows64 {
+		all = append(all, namedRow{&rows64[i], program.F64}, namedRow{&rows32[i], program.F32})
+	}
+	for i := range rowsOnce {
+		r := namedRow{&rowsOnce[i], program.F64}
+		if r.op == program.OpWiden || r.op == program.OpBits {
+			r.typ = program.F32
+		}
+		all = append(all, r)
+	}
+	return all
+}
+
 // operations is a program for op with its results on special and random numbers.
-func operations(op program.Op) (*program.Program, *program.Batch) {
-	p := progtest.Wrap(operation(op))
+func operations(op program.Op, typ program.Type) (*program.Program, *program.Batch) {
+	p := progtest.Wrap(operation(op, typ))
 	r := rand.New(rand.NewPCG(uint64(op), 5))
 	n := len(progtest.Special)
 	b := randomBatch(r, p, n*n)
@@ -328,11 +370,11 @@ func operations(op program.Op) (*program.Program, *program.Batch) {
 }
 
 func TestNativeOperations(t *testing.T) {
-	for k := range rows {
-		p, want := operations(rows[k].op)
+	for _, r := range allRows() {
+		p, want := operations(r.op, r.typ)
 		for _, v := range variants(t) {
 			if err := difference(v.compile(t, p), p, want); err != nil {
-				t.Errorf("%v, %v: %v", rows[k].op, v, err)
+				t.Errorf("%v, %v: %v", r, v, err)
 			}
 		}
 	}
@@ -344,14 +386,13 @@ func mutations(r *row, f *form) map[string]func() {
 	other := func(name string, in amd64.Insn) { m["as "+name] = func() { f.Insn = in } }
 	switch r.shape {
 	case shBinary, shCommute, shLogic:
-		for k := range rows {
-			o := &rows[k]
+		for _, o := range allRows() {
 			g := &o.zmm
 			if f == &r.ymm {
 				g = &o.ymm
 			}
-			if o.op != r.op && (o.shape == r.shape || o.shape == shBinary && r.shape == shCommute || o.shape == shCommute && r.shape == shBinary) && g.Name != "" {
-				other(g.Name, g.Insn)
+			if o.row != r && (o.shape == r.shape || o.shape == shBinary && r.shape == shCommute || o.shape == shCommute && r.shape == shBinary) && g.Name != "" {
+				other(fmt.Sprintf("%s of %v", g.Name, o.typ), g.Insn)
 			}
 		}
 		if r.shape == shBinary {
@@ -370,10 +411,14 @@ func mutations(r *row, f *form) map[string]func() {
 			}
 			break
 		}
-		other("a move", amd64.Insn{Name: "vmovapd", PP: f.PP, Map: f.Map, W: f.W, Op: 0x28, Imm: -1})
+		if f == &r.zmm {
+			other("a move", amd64.Move)
+		} else {
+			other("a move", amd64.MoveY)
+		}
 	case shConst, shNot:
 		if r.with != 0 && (r.shape == shConst || f == &r.ymm) {
-			m["another constant"] = func() { r.with ^= 1<<63 | 1<<40 }
+			m["another constant"] = func() { r.with ^= 1<<63 | 1<<40 | 1<<31 }
 		}
 		if r.shape == shNot && f == &r.zmm {
 			other("a copy", amd64.Insn{Name: "kmovb", PP: f.PP, Map: f.Map, W: f.W, Op: 0x90, Imm: -1})
@@ -424,18 +469,17 @@ func TestNativeMutations(t *testing.T) {
 		t.Fatal(err)
 	}
 	count := 0
-	for k := range rows {
-		r := &rows[k]
-		p, want := operations(r.op)
+	for _, r := range allRows() {
+		p, want := operations(r.op, r.typ)
 		for _, isa := range all {
 			f := &r.zmm
 			if !isa.zmm {
 				f = &r.ymm
 			}
-			good := *r
-			names := mutations(r, f)
+			good := *r.row
+			names := mutations(r.row, f)
 			if len(names) == 0 {
-				t.Errorf("%v: nothing to spoil", r.op)
+				t.Errorf("%v: nothing to spoil", r)
 			}
 			for name, spoil := range names {
 				spoil()
@@ -444,15 +488,15 @@ func TestNativeMutations(t *testing.T) {
 					caught = difference(variant{isa, emitOptions{vectors: v, strips: 2}}.compile(t, p), p, want) != nil
 				}
 				if !caught {
-					t.Errorf("%v on %s: %s does not show", r.op, isa.name, name)
+					t.Errorf("%v on %s: %s does not show", r, isa.name, name)
 				}
-				*r = good
+				*r.row = good
 				fmaOrders["213"], fmaOrders["132"] = 0x10, 0x20
 				count++
 			}
 		}
 	}
-	if count < 150 {
+	if count < 300 {
 		t.Errorf("%d mutations, want more", count)
 	}
 }
@@ -473,7 +517,7 @@ func TestNativeListing(t *testing.T) {
 	lines := 0
 	for seed := range uint64(16) {
 		r := rand.New(rand.NewPCG(seed, 2))
-		p := progtest.Program(r, 1+r.IntN(4), 400)
+		p := progtest.Program(r, 1+r.IntN(4), 400, someFloats(r)...)
 		for _, isa := range []*isa{&avx512, &avx2} {
 			n, err := emitProgram(p, isa, emitOptions{vectors: 1 + r.IntN(3), list: true})
 			if err != nil {

@@ -15,8 +15,8 @@ import (
 	"invar/program"
 )
 
-// builtin compiles a built-in problem with a method; ok is false where they do not fit.
-func builtin(t testing.TB, name, method string) (p *program.Program, q *problem.Problem, ok bool) {
+// builtin compiles a built-in problem with a method, with numbers of type float; ok is false where they do not fit.
+func builtin(t testing.TB, name, method string, float program.Type) (p *program.Program, q *problem.Problem, ok bool) {
 	t.Helper()
 	var err error
 	if name == "chain" {
@@ -35,7 +35,7 @@ func builtin(t testing.TB, name, method string) (p *program.Program, q *problem.
 	if spec[0].Method.Supports(q) != nil {
 		return nil, q, false
 	}
-	p, err = batch.Compile(m, spec[0], batch.Options{Limits: batch.DefaultLimits(len(q.Minima) > 0)})
+	p, err = batch.Compile(m, spec[0], batch.Options{Limits: batch.DefaultLimits(len(q.Minima) > 0), DType: float})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,37 +62,39 @@ func BenchmarkNative(b *testing.B) {
 	for _, c := range []struct{ problem, method string }{
 		{"square", "gd"}, {"square", "newton"}, {"square", "pg"}, {"exponential", "gn"}, {"rosenbrock", "bfgs"}, {"heat", "gn"}, {"pendulum", "lm"}, {"chain", "gd"}, {"chain", "bfgs"}, {"chain", "gn"},
 	} {
-		p, q, ok := builtin(b, c.problem, c.method)
-		if !ok {
-			b.Fatalf("%s does not fit %s", c.method, c.problem)
-		}
-		batch := samplesOf(p, q, 10000)
-		for _, e := range []program.Engine{cpu.Native{Set: "avx512", Threads: 1}, cpu.Native{Set: "avx2", Threads: 1}, cpu.Portable{Threads: 1}} {
-			b.Run(fmt.Sprintf("%s/%s/%s", c.problem, c.method, e.Name()), func(b *testing.B) {
-				x, err := e.Compile(p)
-				if err != nil {
-					b.Fatal(err)
-				}
-				start := time.Now()
-				b.ResetTimer()
-				for range b.N {
-					if err := x.Run(context.Background(), batch); err != nil {
+		for _, float := range []program.Type{program.F64, program.F32} {
+			p, q, ok := builtin(b, c.problem, c.method, float)
+			if !ok {
+				b.Fatalf("%s does not fit %s", c.method, c.problem)
+			}
+			batch := samplesOf(p, q, 10000)
+			for _, e := range []program.Engine{cpu.Native{Set: "avx512", Threads: 1}, cpu.Native{Set: "avx2", Threads: 1}, cpu.Portable{Threads: 1}} {
+				b.Run(fmt.Sprintf("%s/%s/%v/%s", c.problem, c.method, float, e.Name()), func(b *testing.B) {
+					x, err := e.Compile(p)
+					if err != nil {
 						b.Fatal(err)
 					}
-				}
-				steps := 0.0
-				for k, r := range p.Results {
-					if p.Slots[r].Name == "evaluations" {
-						for _, n := range batch.Out[k][:batch.N] {
-							steps += n
+					start := time.Now()
+					b.ResetTimer()
+					for range b.N {
+						if err := x.Run(context.Background(), batch); err != nil {
+							b.Fatal(err)
 						}
 					}
-				}
-				ns := float64(time.Since(start).Nanoseconds()) / float64(b.N)
-				b.ReportMetric(ns/float64(batch.N), "ns/sample")
-				b.ReportMetric(ns/steps, "ns/step")
-				b.ReportMetric(steps/float64(batch.N), "steps/sample")
-			})
+					steps := 0.0
+					for k, r := range p.Results {
+						if p.Slots[r].Name == "evaluations" {
+							for _, n := range batch.Out[k][:batch.N] {
+								steps += n
+							}
+						}
+					}
+					ns := float64(time.Since(start).Nanoseconds()) / float64(b.N)
+					b.ReportMetric(ns/float64(batch.N), "ns/sample")
+					b.ReportMetric(ns/steps, "ns/step")
+					b.ReportMetric(steps/float64(batch.N), "steps/sample")
+				})
+			}
 		}
 	}
 }
@@ -119,7 +121,7 @@ func chain(t testing.TB) *problem.Problem {
 // BenchmarkNativeCompile measures how long the code takes to write.
 func BenchmarkNativeCompile(b *testing.B) {
 	for _, c := range []struct{ problem, method string }{{"square", "gd"}, {"exponential", "gn"}, {"heat", "gn"}, {"pendulum", "lbfgs"}, {"chain", "gn"}, {"chain", "bfgs"}} {
-		p, _, ok := builtin(b, c.problem, c.method)
+		p, _, ok := builtin(b, c.problem, c.method, program.F64)
 		if !ok {
 			b.Fatalf("%s does not fit %s", c.method, c.problem)
 		}
@@ -136,7 +138,7 @@ func BenchmarkNativeCompile(b *testing.B) {
 
 // BenchmarkNativeLength measures that a sample takes the same time in batches of any size.
 func BenchmarkNativeLength(b *testing.B) {
-	p, q, ok := builtin(b, "square", "newton")
+	p, q, ok := builtin(b, "square", "newton", program.F64)
 	if !ok {
 		b.Fatal("newton does not fit square")
 	}

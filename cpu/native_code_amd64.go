@@ -63,6 +63,7 @@ const (
 // the moving slots lie in two blocks, of which a step reads one and writes the other, the fixed ones, the
 // sample's number and a word of bits, one a lane that runs, in a third.
 // The pool of waiting samples and the list of ended ones are columns as well, a slot each and one for the number.
+// Every value takes 8 bytes there: an F32 is the F64 of its value.
 type geometry struct {
 	isa           *isa
 	vectors       int // in a strip

@@ -40,7 +40,7 @@ func sets() ([]*isa, error) {
 		return nil, errors.New("the system does not save AVX registers")
 	}
 	s := []*isa{&avx2}
-	if x&zmm == zmm && has(b7, 16) && has(b7, 17) { // F, DQ
+	if x&zmm == zmm && has(b7, 16) && has(b7, 17) && has(b7, 31) { // F, DQ, VL
 		s = []*isa{&avx512, &avx2}
 	}
 	return s, nil

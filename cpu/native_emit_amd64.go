@@ -268,13 +268,16 @@ func (e *emitter) kop(in *amd64.Insn, dst, src, b uint8) {
 }
 
 // form chooses the row's instruction for the instruction set.
-func (e *emitter) form(op program.Op) *form {
-	r := rowOf[op]
+func (e *emitter) form(op program.Op, single bool) *form {
+	r := rowOf(op, single)
 	if e.isa.zmm {
 		return &r.zmm
 	}
 	return &r.ymm
 }
+
+// row is x's row; nil if it has none.
+func (x *node) row() *row { return rowOf(x.op, x.single) }
 
 // memory is where v can be read when it is in no register.
 func (e *emitter) memory(v int32, u int) amd64.Arg { return e.at(e.home[v], v, u) }
@@ -295,8 +298,11 @@ func (e *emitter) at(h home, v int32, u int) amd64.Arg {
 
 func (e *emitter) constBits(v int32) uint64 {
 	x := &e.nodes[v]
-	if x.typ == program.Bool && x.imm != 0 {
+	switch {
+	case x.typ == program.Bool && x.imm != 0:
 		return math.MaxUint64
+	case x.typ == program.F32:
+		return twice(x.imm)
 	}
 	return x.imm
 }
@@ -318,11 +324,22 @@ func (e *emitter) newSlot() int32 {
 	return int32(e.slots - 1)
 }
 
+// wide reports whether v is an F32 that stands in memory as an F64: among the inputs and outputs, where every value
+// takes 8 bytes.
+func (e *emitter) wide(v int32) bool {
+	k := e.home[v].kind
+	return e.nodes[v].typ == program.F32 && (k == inInput || k == inOutput)
+}
+
 // fetch loads v from its home into group g.
 func (e *emitter) fetch(v int32, g int) {
 	if e.class(v) == vectors {
 		for u := range e.v {
-			e.load(e.number(vectors, g, u), e.memory(v, u))
+			if e.wide(v) {
+				e.op(&e.form(program.OpNarrow, true).Insn, e.number(vectors, g, u), 0, e.memory(v, u))
+			} else {
+				e.load(e.number(vectors, g, u), e.memory(v, u))
+			}
 		}
 		return
 	}
@@ -374,21 +391,32 @@ func (e *emitter) put(s int32, c class, g int) {
 
 // putOutputs stores group g as the outputs that v is.
 func (e *emitter) putOutputs(v int32, g int) {
-	c := e.class(v)
 	for _, k := range e.outsOf[v] {
-		t := g
-		if c == masks {
-			t = e.temp(vectors)
+		e.putColumn(e.out[k], v, g)
+	}
+}
+
+// putColumn stores group g, which holds v, as numbers of 8 bytes.
+func (e *emitter) putColumn(to address, v int32, g int) {
+	t := g
+	if e.class(v) == masks || e.nodes[v].typ == program.F32 {
+		t = e.temp(vectors)
+		defer e.drop(vectors, t)
+	}
+	e.putColumnBy(to, v, g, t)
+}
+
+// putColumnBy does so by means of group t.
+func (e *emitter) putColumnBy(to address, v int32, g, t int) {
+	for u := range e.v {
+		x := e.number(vectors, t, u)
+		switch {
+		case e.class(v) == masks:
+			e.a.EVEX(&amd64.KToLanes, x, 0, 0, amd64.V(e.number(masks, g, u)))
+		case e.nodes[v].typ == program.F32:
+			e.op(&e.form(program.OpWiden, false).Insn, x, 0, amd64.V(e.number(vectors, g, u)))
 		}
-		for u := range e.v {
-			if c == masks {
-				e.a.EVEX(&amd64.KToLanes, e.number(vectors, t, u), 0, 0, amd64.V(e.number(masks, g, u)))
-			}
-			e.store(e.out[k].at(u*e.isa.bytes), e.number(vectors, t, u))
-		}
-		if c == masks {
-			e.drop(vectors, t)
-		}
+		e.store(to.at(u*e.isa.bytes), x)
 	}
 }
 
@@ -534,6 +562,17 @@ func (e *emitter) inReg(v int32) int {
 	return int(e.reg[v])
 }
 
+// copyTo makes group g another one that holds v.
+func (e *emitter) copyTo(g int, v int32) {
+	if e.reg[v] < 0 {
+		e.fetch(v, g)
+		return
+	}
+	for u := range e.v {
+		e.load(e.number(vectors, g, u), amd64.V(e.number(vectors, int(e.reg[v]), u)))
+	}
+}
+
 // ref is an operand that may stay in memory: ref.arg(u) for vector u.
 type ref struct {
 	e *emitter
@@ -547,7 +586,9 @@ type ref struct {
 const worthLoading = 2
 
 func (e *emitter) operand(v int32) ref {
-	if e.reg[v] < 0 && e.home[v].kind != inConst {
+	if e.reg[v] < 0 && e.wide(v) {
+		e.inReg(v)
+	} else if e.reg[v] < 0 && e.home[v].kind != inConst {
 		left := 0
 		e.nextUse(v, e.now+1)
 		left = len(e.use[v]) - int(e.next[v])

@@ -371,7 +371,7 @@ func (e *emitter) guardBlock(i int32) int32 {
 	for _, m := range merges {
 		e.now = m
 		e.pinArgs(m)
-		d := e.blend(m, e.form(program.OpSelect))
+		d := e.blend(m)
 		c := e.class(m)
 		e.files[c].holds[d] = busy
 		e.files[c].pinned |= 1 << d
@@ -464,11 +464,8 @@ func (e *emitter) otherwise(m int32) {
 				}
 			}
 		} else {
-			from := ref{e, c, int(e.reg[c]), e.home[c]}
 			g = e.temp(cl)
-			for u := range e.v {
-				e.load(e.number(cl, g, u), from.arg(u))
-			}
+			e.copyTo(g, c)
 		}
 	}
 	e.release(m, c)

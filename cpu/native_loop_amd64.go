@@ -68,8 +68,9 @@ func (n *native) lowerRun(pressure int, ordered bool) *lowered {
 	}
 	l := lower(n.stages.Run, 0, n.isa.zmm, ordered)
 	end := int32(len(l.nodes))
-	for v := range l.nodes { // the old state is needed until it is known whether a sample ends
-		if x := &l.nodes[v]; x.op == program.OpInput && n.carries(int(x.imm)) {
+	// The old state is needed until it is known whether a sample ends, and what is narrowed for all steps by each of them.
+	for v := range l.nodes {
+		if x := &l.nodes[v]; x.op == program.OpInput && (n.carries(int(x.imm)) || x.typ == program.F32 && l.last[v] >= 0) {
 			l.last[v] = end
 			l.use[v] = append(l.use[v], end)
 		}
@@ -146,6 +147,17 @@ func (n *native) emitRun(a *amd64.Asm, consts *constants, l *lowered) *emitter {
 		s.group = e.inReg(s.input)
 		e.home[s.input] = home{} // memory holds the start of the run
 	}
+	for v := range int32(len(l.nodes)) { // narrowed once for all steps
+		if e.wide(v) && l.last[v] >= 0 {
+			g := e.temp(vectors)
+			e.fetch(v, g)
+			s := e.newSlot()
+			e.put(s, vectors, g)
+			e.drop(vectors, g)
+			e.home[v] = home{inSlot, s}
+			e.remember(v)
+		}
+	}
 	e.unpin()
 	a.Bind(step)
 	from := int32(0)
@@ -212,9 +224,7 @@ func (n *native) emitRun(a *amd64.Asm, consts *constants, l *lowered) *emitter {
 	a.RI(amd64.Sub, rRun, 1)
 	a.JumpIf(amd64.NE, step)
 	for _, s := range state {
-		for u := range e.v {
-			e.store(amd64.M(rCur, int32(s.slot*n.column()+u*e.isa.bytes)), e.number(vectors, s.group, u))
-		}
+		e.putColumnBy(address{rCur, int32(s.slot * n.column())}, s.input, s.group, s.group)
 	}
 	a.MovRM(rRan, amd64.M(rFrame, frameRunLength))
 	n.advance(e, rRan, rCur)
@@ -234,10 +244,7 @@ func (e *emitter) pauseAfter(steps amd64.Reg) {
 
 // putState stores v as a column of the strip, wherever it is.
 func (e *emitter) putState(v int32, base amd64.Reg, at int) {
-	g := e.inReg(v)
-	for u := range e.v {
-		e.store(amd64.M(base, int32(at+u*e.isa.bytes)), e.number(vectors, g, u))
-	}
+	e.putColumn(address{base, int32(at)}, v, e.inReg(v))
 	e.unpin()
 }
 
@@ -255,7 +262,7 @@ func (n *native) spend(a *amd64.Asm) {
 // advance writes the strip's counters, as they are after so many steps of the run, to the
 // columns at to. It uses vector registers 0 and 1, whatever they hold.
 func (n *native) advance(e *emitter, steps, to amd64.Reg) {
-	add := e.form(program.OpIAdd)
+	add := e.form(program.OpIAdd, false)
 	for _, c := range n.stages.Counters {
 		at := int32((c.Kept - n.fixed) * n.column())
 		e.splat(0, steps)
@@ -281,8 +288,8 @@ func (e *emitter) extreme(d amd64.Reg, column amd64.Arg, greatest bool) {
 			if !greatest {
 				x, y = y, x
 			}
-			e.op(&e.form(program.OpILt).swap, 2, x, amd64.V(y))
-			e.a.VEX4(&e.form(program.OpSelect).Insn, 0, 0, amd64.V(1), 2)
+			e.op(&e.form(program.OpILt, false).swap, 2, x, amd64.V(y))
+			e.a.VEX4(&e.form(program.OpSelect, false).Insn, 0, 0, amd64.V(1), 2)
 		}
 	}
 	e.load(0, column)

@@ -24,10 +24,11 @@ func latency(op program.Op) int {
 }
 
 // node is one instruction after lowering. Operands are roots: values that
-// exist, aliases (Bits, FromBits, LoopOut) replaced by what they stand for.
+// exist, aliases (LoopOut, Bits and FromBits of F64s) replaced by what they stand for.
 type node struct {
 	op      program.Op
 	typ     program.Type
+	single  bool  // it computes with F32s
 	dead    bool  // nothing needs it, or it became part of another node
 	not     bool  // of a comparison: its negation is wanted; of an And: b is negated
 	neg     uint8 // of an FMA: 1: the product's sign is flipped, 2: the addend's
@@ -123,6 +124,7 @@ func (l *lowered) resolve() {
 	inputs := map[uint64]int32{}
 	for i := range f.Instrs {
 		in := &f.Instrs[i]
+		single := f.Precision(in) == program.F32
 		root[i] = int32(i)
 		switch in.Op {
 		case program.OpInput:
@@ -131,12 +133,16 @@ func (l *lowered) resolve() {
 			} else {
 				inputs[in.Imm] = int32(i)
 			}
-		case program.OpBits, program.OpFromBits, program.OpLoopOut:
+		case program.OpLoopOut:
 			root[i] = root[in.A]
+		case program.OpBits, program.OpFromBits:
+			if !single {
+				root[i] = root[in.A]
+			}
 		case program.OpEndLoop, program.OpEndGuard:
 			l.end[in.Imm] = int32(i)
 		}
-		x := node{op: in.Op, typ: in.Type, imm: in.Imm, a: -1, b: -1, c: -1, and: -1}
+		x := node{op: in.Op, typ: in.Type, single: single, imm: in.Imm, a: -1, b: -1, c: -1, and: -1}
 		if root[i] != int32(i) {
 			x.dead = true
 		} else {

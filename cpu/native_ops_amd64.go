@@ -41,11 +41,11 @@ func (e *emitter) body(from, to int32) {
 // canWait reports whether a comparison is better written right before its only reader: where mask registers are
 // few, and its operands live that long anyway.
 func (e *emitter) canWait(i int32) bool {
-	if e.class(i) != masks || e.masks <= len(e.files[masks].holds) || rowOf[e.nodes[i].op] == nil || rowOf[e.nodes[i].op].shape != shCompare || len(e.use[i]) != 1 {
+	if e.class(i) != masks || e.masks <= len(e.files[masks].holds) || e.nodes[i].row() == nil || e.nodes[i].row().shape != shCompare || len(e.use[i]) != 1 {
 		return false
 	}
 	reader := e.use[i][0]
-	if int(reader) >= len(e.nodes) || rowOf[e.nodes[reader].op] == nil || e.loop[reader] != e.loop[i] || e.guard[reader] != e.guard[i] {
+	if int(reader) >= len(e.nodes) || e.nodes[reader].row() == nil || e.loop[reader] != e.loop[i] || e.guard[reader] != e.guard[i] {
 		return false
 	}
 	for _, v := range e.nodes[i].args() {
@@ -84,12 +84,20 @@ func (e *emitter) instr(i int32) {
 		}
 		e.define(i, d)
 		return
+	case program.OpFromBits:
+		s := e.inReg(x.a)
+		d := e.result(i)
+		for u := range e.v {
+			e.pack(e.number(vectors, d, u), e.number(vectors, s, u))
+		}
+		e.define(i, d)
+		return
+	case program.OpSelect, program.OpMerge:
+		e.define(i, e.blend(i))
+		return
 	}
-	op := x.op
-	if op == program.OpMerge {
-		op = program.OpSelect
-	}
-	r, f := rowOf[op], e.form(op)
+	r := x.row()
+	f := e.form(x.op, x.single)
 	switch r.shape {
 	case shBinary, shCommute:
 		a, b := x.a, x.b
@@ -100,6 +108,9 @@ func (e *emitter) instr(i int32) {
 	case shConst:
 		e.simpleArg(i, &f.Insn, x.a, e.consts.number(r.with))
 	case shUnary:
+		if x.op == program.OpBits { // its instruction repeats no constant
+			e.inReg(x.a)
+		}
 		s := e.operand(x.a)
 		d := e.result(i)
 		for u := range e.v {
@@ -142,9 +153,6 @@ func (e *emitter) instr(i int32) {
 			}
 		}
 		e.define(i, d)
-	case shBlend:
-		d := e.blend(i, f)
-		e.define(i, d)
 	case shGather:
 		e.gather(i, f)
 	}
@@ -158,6 +166,18 @@ func (e *emitter) splat(d uint8, r amd64.Reg) {
 	}
 	e.a.VEX(&amd64.FromRegX, amd64.X, d, 0, amd64.V(uint8(r)))
 	e.a.VEX(&amd64.SplatY, amd64.Y, d, 0, amd64.V(d))
+}
+
+// pack writes the lower halves of the lanes of s to the lower half of d.
+func (e *emitter) pack(d, s uint8) {
+	if e.isa.zmm {
+		e.a.EVEX(&amd64.PackZ, s, 0, 0, amd64.V(d))
+		return
+	}
+	e.a.VEX(&amd64.EvenY, amd64.Y, d, s, amd64.V(s))
+	halves := amd64.PermuteY // one pair of each half
+	halves.Imm = 0 | 2<<2
+	e.a.VEX(&halves, amd64.Y, d, 0, amd64.V(d))
 }
 
 // simple writes d = a in b.
@@ -217,10 +237,7 @@ func (e *emitter) fma(i int32, f *form) {
 	var d int
 	if fresh {
 		d = e.temp(vectors)
-		from := ref{e, into, int(e.reg[into]), e.home[into]}
-		for u := range e.v {
-			e.load(e.number(vectors, d, u), from.arg(u))
-		}
+		e.copyTo(d, into)
 	} else {
 		d = int(e.reg[into])
 	}
@@ -267,10 +284,6 @@ func (e *emitter) compare(i int32, f *form) {
 	if in.Name == "" || swapped.Name != "" && e.reg[a] < 0 && (e.reg[b] >= 0 || e.home[a].kind == inConst) {
 		a, b, in = b, a, swapped
 	}
-	if !e.isa.zmm {
-		e.simple(i, in, a, e.operand(b))
-		return
-	}
 	s := e.inReg(a)
 	m := e.operand(b)
 	var with ref
@@ -279,6 +292,14 @@ func (e *emitter) compare(i int32, f *form) {
 	}
 	d := e.result(i)
 	for u := range e.v {
+		if !e.isa.zmm {
+			y := e.number(vectors, d, u)
+			e.op(in, y, e.number(vectors, s, u), m.arg(u))
+			if x.single { // to lanes of ones and zeros
+				e.op(&amd64.SignedY, y, 0, amd64.V(y))
+			}
+			continue
+		}
 		k := uint8(kNone)
 		if x.and >= 0 {
 			k = with.k(u, kTemp)
@@ -289,8 +310,9 @@ func (e *emitter) compare(i int32, f *form) {
 }
 
 // blend writes a ? b : c and returns the result's group.
-func (e *emitter) blend(i int32, f *form) int {
+func (e *emitter) blend(i int32) int {
 	x := &e.nodes[i]
+	f := e.form(program.OpSelect, x.single)
 	if e.class(i) == masks {
 		return e.blendMasks(i)
 	}
@@ -303,13 +325,21 @@ func (e *emitter) blend(i int32, f *form) int {
 	}
 	c := e.inReg(x.c)
 	b := e.operand(x.b)
+	n := func(g, u int) uint8 { return e.number(vectors, g, u) }
+	if x.single && !e.isa.zmm { // the mask in lanes of F32s
+		t := e.temp(vectors)
+		for u := range e.v {
+			e.pack(n(t, u), n(k.g, u))
+		}
+		k.g = t
+		defer e.drop(vectors, t)
+	}
 	d := e.result(i)
 	for u := range e.v {
-		n := func(g int) uint8 { return e.number(vectors, g, u) }
 		if e.isa.zmm {
-			e.a.EVEX(&f.Insn, n(d), n(c), k.k(u, kTemp), b.arg(u))
+			e.a.EVEX(&f.Insn, n(d, u), n(c, u), k.k(u, kTemp), b.arg(u))
 		} else {
-			e.a.VEX4(&f.Insn, n(d), n(c), b.arg(u), n(k.g))
+			e.a.VEX4(&f.Insn, n(d, u), n(c, u), b.arg(u), n(k.g, u))
 		}
 	}
 	return d
@@ -338,6 +368,7 @@ func (e *emitter) blendMasks(i int32) int {
 func (e *emitter) gather(i int32, f *form) {
 	x := &e.nodes[i]
 	t := e.f.Tables[x.imm]
+	single := x.single
 	at, ok := e.tables[x.imm]
 	if !ok {
 		at = e.consts.table(t)
@@ -355,7 +386,7 @@ func (e *emitter) gather(i int32, f *form) {
 		}
 	}
 	d := e.temp(vectors)
-	and := e.form(program.OpIAnd)
+	and := e.form(program.OpIAnd, false)
 	for u := range e.v {
 		e.op(&and.Insn, e.number(vectors, index, u), e.number(vectors, s, u), e.consts.number(uint64(len(t)-1)))
 	}
@@ -370,6 +401,9 @@ func (e *emitter) gather(i int32, f *form) {
 			k := e.number(vectors, lanes, u)
 			e.load(k, e.consts.number(math.MaxUint64))
 			e.a.VEX(&f.Insn, amd64.Y, e.number(vectors, d, u), k, m)
+		}
+		if single {
+			e.op(&e.form(program.OpNarrow, true).Insn, e.number(vectors, d, u), 0, amd64.V(e.number(vectors, d, u)))
 		}
 	}
 	e.drop(vectors, index)

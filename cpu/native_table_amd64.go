@@ -3,6 +3,8 @@
 package cpu
 
 import (
+	"strings"
+
 	"invar/cpu/internal/amd64"
 	"invar/program"
 )
@@ -26,6 +28,7 @@ const (
 
 // row says how one operation becomes one instruction: on zmm registers
 // (AVX-512, Bools in mask registers), and on ymm registers (AVX2, Bools as lanes of ones or zeros).
+// F32s stand in the lower halves of the registers, so that lanes are the same for all types.
 type row struct {
 	op    program.Op
 	shape shape
@@ -91,17 +94,36 @@ func fma() form {
 	return form{n("vfmadd231pd", 0xb8), n("vfnmadd231pd", 0xbc), n("vfmsub231pd", 0xba), n("vfnmsub231pd", 0xbe)}
 }
 
+// single is the instruction on F32s that corresponds to one on F64s: in the 0F map the prefix tells them apart, in the others W,
+// and in the one of instructions with an immediate the opcode.
+func single(in amd64.Insn) amd64.Insn {
+	if in.Name == "" {
+		return in
+	}
+	in.Name, in.W, in.Half = strings.TrimSuffix(in.Name, "pd")+"ps", w0, amd64.HalfAll
+	switch in.Map {
+	case amd64.M0F:
+		in.PP = amd64.PNone
+	case amd64.M0F3A:
+		in.Op--
+	}
+	return in
+}
+
 func mask(name string, op uint8) form { return q(name, amd64.M0F, w0, op) }
 
 var (
 	ltZ, leZ, eqZ = compare(w1)
 	ltY, leY, eqY = compare(w0)
+	unsigned      = form{Insn: amd64.Insn{Name: "vpmovzxdq", PP: amd64.P66, Map: amd64.M0F38, Op: 0x35, Imm: -1, Half: amd64.HalfRM}}
 	notZ          = form{Insn: insn("knotb", amd64.P66, amd64.M0F, w0, 0x44)}
 )
 
-// rows is the emitter's table: every operation that computes. Inputs, constants, Bits, FromBits and LoopOut
-// need no instruction; loops, guards, arrays and indices are native_emit_amd64.go's.
-var rows = [...]row{
+// The emitter's table is every operation that computes: rows64, rows32 and rowsOnce. Inputs, constants, LoopOut, and the bits
+// of F64s need no instruction; loops, guards, arrays, indices and FromBits of F32s are not in it.
+
+// rows64 are the operations that exist for F64s and for F32s, as they are on F64s. A table holds F64s in any case.
+var rows64 = []row{
 	{program.OpAdd, shCommute, 0, f64("vaddpd", w1, 0x58), f64("vaddpd", w0, 0x58)},
 	{program.OpSub, shBinary, 0, f64("vsubpd", w1, 0x5c), f64("vsubpd", w0, 0x5c)},
 	{program.OpMul, shCommute, 0, f64("vmulpd", w1, 0x59), f64("vmulpd", w0, 0x59)},
@@ -117,6 +139,32 @@ var rows = [...]row{
 	{program.OpLt, shCompare, 0, ltZ, ltY},
 	{program.OpLe, shCompare, 0, leZ, leY},
 	{program.OpEq, shCompare, 0, eqZ, eqY},
+	{program.OpSelect, shBlend, 0, q("vblendmpd", amd64.M0F38, w1, 0x65), q("vblendvpd", amd64.M0F3A, w0, 0x4b)},
+	{program.OpTable, shGather, 0, q("vgatherqpd", amd64.M0F38, w1, 0x93), q("vgatherqpd", amd64.M0F38, w1, 0x93)},
+}
+
+// rows32 are the same on F32s.
+var rows32 = func() (s []row) {
+	for _, r := range rows64 {
+		if r.op != program.OpTable { // what it gives is narrowed
+			for _, f := range []*form{&r.zmm, &r.ymm} {
+				*f = form{single(f.Insn), single(f.swap), single(f.not), single(f.notSwap)}
+			}
+			r.with = twice(r.with >> 32)
+		}
+		s = append(s, r)
+	}
+	return s
+}()
+
+// twice is what stands in memory for the bits of a constant F32: the lower half of a vector of such numbers is a vector of it.
+func twice(bits uint64) uint64 { return bits<<32 | bits }
+
+// rowsOnce are the operations that exist once.
+var rowsOnce = []row{
+	{program.OpWiden, shUnary, 0, form{Insn: amd64.Widen}, form{Insn: amd64.Widen}},
+	{program.OpNarrow, shUnary, 0, form{Insn: amd64.Narrow}, form{Insn: amd64.Narrow}},
+	{program.OpBits, shUnary, 0, unsigned, unsigned}, // of an F32
 	{program.OpILt, shCompare, 0,
 		form{cmpq("lt", 1), cmpq("nle", 6), cmpq("nlt", 5), cmpq("le", 2)},
 		form{swap: insn("vpcmpgtq", amd64.P66, amd64.M0F38, w0, 0x37)}}, // only greater-than exists
@@ -128,7 +176,6 @@ var rows = [...]row{
 		form{Insn: f64("vandpd", w0, 0x54).Insn, not: f64("vandnpd", w0, 0x55).Insn}},
 	{program.OpOr, shLogic, 0, mask("korb", 0x45), f64("vorpd", w0, 0x56)},
 	{program.OpNot, shNot, 1<<64 - 1, notZ, f64("vxorpd", w0, 0x57)},
-	{program.OpSelect, shBlend, 0, q("vblendmpd", amd64.M0F38, w1, 0x65), q("vblendvpd", amd64.M0F3A, w0, 0x4b)},
 	{program.OpIAdd, shCommute, 0, q("vpaddq", amd64.M0F, w1, 0xd4), q("vpaddq", amd64.M0F, w0, 0xd4)},
 	{program.OpISub, shBinary, 0, q("vpsubq", amd64.M0F, w1, 0xfb), q("vpsubq", amd64.M0F, w0, 0xfb)},
 	{program.OpMulU32, shCommute, 0, q("vpmuludq", amd64.M0F, w1, 0xf4), q("vpmuludq", amd64.M0F, w0, 0xf4)},
@@ -138,16 +185,26 @@ var rows = [...]row{
 	// Counts outside 0..63, as unsigned numbers, give 0, as they must.
 	{program.OpShl, shBinary, 0, q("vpsllvq", amd64.M0F38, w1, 0x47), q("vpsllvq", amd64.M0F38, w1, 0x47)},
 	{program.OpShr, shBinary, 0, q("vpsrlvq", amd64.M0F38, w1, 0x45), q("vpsrlvq", amd64.M0F38, w1, 0x45)},
-	{program.OpTable, shGather, 0, q("vgatherqpd", amd64.M0F38, w1, 0x93), q("vgatherqpd", amd64.M0F38, w1, 0x93)},
 }
 
-// rowOf finds an operation's row.
-var rowOf = func() (t [program.NumOps]*row) {
-	for i := range rows {
-		t[rows[i].op] = &rows[i]
+// rowOf finds an operation's row, single: that of the operation on F32s. It is nil where there is none.
+func rowOf(op program.Op, single bool) *row {
+	if single {
+		return byOp32[op]
+	}
+	return byOp64[op]
+}
+
+var byOp64, byOp32 = byOp(rows64, rowsOnce), byOp(rows32, rowsOnce)
+
+func byOp(tables ...[]row) (t [program.NumOps]*row) {
+	for _, rows := range tables {
+		for i := range rows {
+			t[rows[i].op] = &rows[i]
+		}
 	}
 	return t
-}()
+}
 
 // fmaOrders is how much less than that of the 231 form, d = s*x + d, the opcodes
 // of the forms are whose registers play other parts: d = s*d + x, d = d*x + s.

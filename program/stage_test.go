@@ -21,7 +21,7 @@ func TestStage(t *testing.T) {
 			p.Optimize()
 		}
 		between += sameByStages(t, r, p, 4)
-		p = progtest.Iteration(r, 1+r.IntN(3))
+		p = progtest.Iteration(r, 1+r.IntN(3), []program.Type{program.F64, program.F32}[round%2])
 		between += sameByStages(t, r, p, 4)
 	}
 

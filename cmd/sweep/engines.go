@@ -33,7 +33,7 @@ type engine struct {
 func engines() []engine {
 	_, noNative := cpu.NewNative()
 	return []engine{
-		{name: "native", doc: "vector machine code on the CPU", why: noNative,
+		{name: "native", doc: "vector machine code on the CPU", why: noNative, float32: true,
 			make: func(*graph.Model) program.Engine { return cpu.Native{Threads: 1} }},
 		{name: "portable", doc: "plain Go: defines the results, to the bit", float32: true,
 			make: func(*graph.Model) program.Engine { return cpu.Portable{Threads: 1} }},
@@ -90,18 +90,15 @@ func setEngine(sw *batch.Sweep, name, device string, say func(note string)) (not
 	}
 	for _, e := range []string{name, device} {
 		if e != autoEngine && e != "cpu" && !runs(e, sw) {
-			return "", fmt.Errorf("--dtype float32: the engine %s computes in float64 only; --engine portable runs float32", e)
+			return "", fmt.Errorf("--dtype float32: the engine %s computes in float64 only; the others run float32", e)
 		}
 	}
-	if (name == autoEngine && device != "cpu" || name == "cuda") && runs("cuda", sw) {
+	if name == autoEngine && device != "cpu" || name == "cuda" {
 		e, err := openGPU(gpu, say)
 		if err == nil {
 			sw.Engine, sw.Split = e, false
 			if name == autoEngine && device == autoDevice {
 				spare, _ := cpu.Auto() // on all processors: it gets the GPU's large batches
-				if !runs("native", sw) {
-					spare = cpu.Portable{}
-				}
 				sw.Engine = program.WithSpare(e, spare, func(err error) { say("on the CPU from here, because of the GPU: " + plain(err)) })
 			}
 			return "", nil
@@ -114,9 +111,6 @@ func setEngine(sw *batch.Sweep, name, device string, say func(note string)) (not
 		}
 	}
 	_, slow := cpu.Auto()
-	if slow == "" && !runs("native", sw) {
-		slow = "native code computes in float64 only; using the portable engine for float32"
-	}
 	if slow != "" && name == autoEngine {
 		if note != "" {
 			note += "; "
@@ -124,7 +118,7 @@ func setEngine(sw *batch.Sweep, name, device string, say func(note string)) (not
 		note += strings.TrimPrefix(slow, "cpu: ")
 	}
 	for _, e := range engines() {
-		if e.gpu || name == autoEngine && (e.why != nil || !runs(e.name, sw)) || name != autoEngine && name != e.name {
+		if e.gpu || name == autoEngine && e.why != nil || name != autoEngine && name != e.name {
 			continue
 		}
 		if e.why != nil {

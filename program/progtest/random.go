@@ -213,10 +213,10 @@ func Program(r *rand.Rand, n, size int, floats ...program.Type) *program.Program
 	return p
 }
 
-// Iteration writes a random program of n F64 inputs that is like a method with few operations: a state of a few F64s that
+// Iteration writes a random program of n F64 inputs that is like a method with few operations: a state of a few numbers of the given type that
 // shrinks until it is small, counters that are compared with constants, one of them of steps that are taken
 // otherwise, and an iteration limit. Its samples make up to some 100 steps.
-func Iteration(r *rand.Rand, n int) *program.Program {
+func Iteration(r *rand.Rand, n int, float program.Type) *program.Program {
 	p := &program.Program{Name: "iteration", Status: 0, Iteration: 1, Results: []int{1, 2, 3}, Rare: []int{3}}
 	slot := func(name string, t program.Type, fixed bool) {
 		p.Slots = append(p.Slots, program.Slot{Name: name, Type: t, Fixed: fixed})
@@ -228,23 +228,23 @@ func Iteration(r *rand.Rand, n int) *program.Program {
 	state := 1 + r.IntN(3)
 	for i := range state {
 		p.Results = append(p.Results, len(p.Slots))
-		slot(fmt.Sprintf("s%d", i), program.F64, false)
+		slot(fmt.Sprintf("s%d", i), float, false)
 	}
-	slot("first", program.F64, false)
+	slot("first", float, false)
 	p.Results = append(p.Results, len(p.Slots)-1)
-	set, b := program.NewBuilder("setup"), program.NewBuilder("step")
+	set, b := program.NewBuilderOf(float, "setup"), program.NewBuilderOf(float, "step")
 	start := []program.Value{set.I(0), set.I(-1), set.I(int64(r.IntN(3))), set.I(0)}
 	var in []program.Value
 	for i := range n {
 		p.In = append(p.In, fmt.Sprintf("in%d", i))
-		in = append(in, set.Input(p.In[i], program.F64))
+		in = append(in, fromF64(set, set.Input(p.In[i], program.F64), float))
 	}
 	for range state {
 		start = append(start, in[r.IntN(n)])
 	}
 	start = append(start, set.F(0))
 	for i := range n {
-		slot(p.In[i], program.F64, true)
+		slot(p.In[i], float, true)
 		start = append(start, in[i])
 	}
 	p.Setup = set.Finish(start...)

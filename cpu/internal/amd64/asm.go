@@ -53,7 +53,7 @@ type kind uint8
 const (
 	inReg kind = iota
 	inMem
-	inBroadcast // one 64-bit number in memory for all lanes
+	inBroadcast // one number in memory for all lanes
 )
 
 // V is vector (or mask) register r.
@@ -97,7 +97,19 @@ type Insn struct {
 	Op   uint8
 	Imm  int16 // immediate operand, -1: none
 	Hide bool  // the immediate is part of the name (vcmplt_oqpd)
+	Half Half
 }
+
+// Half says which operands of an instruction are halves of vector registers: float32s, or other 32-bit
+// numbers, as many as a whole one has 64-bit numbers.
+type Half uint8
+
+// The halves: of the registers among the first operands, of the last one (register or memory), of all.
+const (
+	HalfRegs Half = 1
+	HalfRM   Half = 2
+	HalfAll  Half = HalfRegs | HalfRM
+)
 
 // Implied prefixes and opcode maps.
 const (
@@ -285,12 +297,15 @@ const (
 	Z Size = 2
 )
 
-// EVEX writes in (AVX-512) for zmm registers: dst and a are registers, b a register or memory.
-// Mask k, unless 0, keeps the lanes of dst that it does not select. An instruction with one source has a = 0.
+// EVEX writes in (AVX-512) for zmm registers or halves of them: dst and src are registers, rm a register or memory.
+// Mask k, unless 0, keeps the lanes of dst that it does not select. An instruction with one source has src = 0.
 func (a *Asm) EVEX(in *Insn, dst, src, k uint8, rm Arg) {
 	n := int32(64)
 	if rm.kind == inBroadcast || rm.kind == inMem && rm.scale != 0 && in.vsib() || in.scalar() {
 		n = 8
+	}
+	if in.Half&HalfRM != 0 {
+		n /= 2
 	}
 	b, x := rm.high()
 	if rm.kind == inReg {
@@ -302,7 +317,7 @@ func (a *Asm) EVEX(in *Insn, dst, src, k uint8, rm Arg) {
 	}
 	p0 := in.Map | (^dst>>3&1)<<7 | (^x&1)<<6 | (^b&1)<<5 | (^dst>>4&1)<<4
 	p1 := in.W<<7 | (^src&15)<<3 | 4 | in.PP
-	p2 := byte(2)<<5 | (^v&1)<<3 | k
+	p2 := byte(in.size(Z))<<5 | (^v&1)<<3 | k
 	if rm.kind == inBroadcast {
 		p2 |= 0x10
 	}
@@ -316,7 +331,7 @@ func (a *Asm) EVEX(in *Insn, dst, src, k uint8, rm Arg) {
 	}
 }
 
-// VEX writes in (AVX, AVX2, mask instructions) for registers of the given size; a Y mask instruction has three operands.
+// VEX writes in (AVX, AVX2, mask instructions) for registers of the given size or halves of them; a Y mask instruction has three operands.
 func (a *Asm) VEX(in *Insn, size Size, dst, src uint8, rm Arg) { a.vex(in, size, dst, src, rm, none) }
 
 // VEX4 writes an instruction with a fourth register: b where the sign bits of mask say so, else src.
@@ -326,7 +341,7 @@ func (a *Asm) VEX4(in *Insn, dst, src uint8, rm Arg, mask uint8) {
 
 func (a *Asm) vex(in *Insn, size Size, dst, src uint8, rm Arg, fourth Reg) {
 	b, x := rm.high()
-	a.put(0xc4, (^dst>>3&1)<<7|(^x&1)<<6|(^b&1)<<5|in.Map, in.W<<7|(^src&15)<<3|uint8(size)<<2|in.PP, in.Op)
+	a.put(0xc4, (^dst>>3&1)<<7|(^x&1)<<6|(^b&1)<<5|in.Map, in.W<<7|(^src&15)<<3|uint8(in.size(size))<<2|in.PP, in.Op)
 	a.modrm(dst, rm, 1)
 	if fourth != none {
 		a.put(byte(fourth) << 4)
@@ -337,6 +352,14 @@ func (a *Asm) vex(in *Insn, size Size, dst, src uint8, rm Arg, fourth Reg) {
 	if a.List {
 		a.list(in, size, dst, src, 0, rm, fourth)
 	}
+}
+
+// size is what the encoding says where whole registers have size s.
+func (in *Insn) size(s Size) Size {
+	if in.Half == HalfAll {
+		return s - 1
+	}
+	return s
 }
 
 func (in *Insn) vsib() bool { return strings.HasPrefix(in.Name, "vgather") }

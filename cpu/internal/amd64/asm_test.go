@@ -25,6 +25,13 @@ func everything() *amd64.Asm {
 	blendY := amd64.Insn{Name: "vblendvpd", PP: amd64.P66, Map: amd64.M0F3A, Op: 0x4b, Imm: -1}
 	gather := amd64.Insn{Name: "vgatherqpd", PP: amd64.P66, Map: amd64.M0F38, W: 1, Op: 0x93, Imm: -1}
 	round := amd64.Insn{Name: "vrndscalepd", PP: amd64.P66, Map: amd64.M0F3A, W: 1, Op: 0x09, Imm: 9}
+	// Of float32s, in halves of registers.
+	adds := amd64.Insn{Name: "vaddps", PP: amd64.PNone, Map: amd64.M0F, Op: 0x58, Imm: -1, Half: amd64.HalfAll}
+	cmps := amd64.Insn{Name: "vcmplt_oqps", PP: amd64.PNone, Map: amd64.M0F, Op: 0xc2, Imm: 17, Hide: true, Half: amd64.HalfAll}
+	blends := amd64.Insn{Name: "vblendmps", PP: amd64.P66, Map: amd64.M0F38, Op: 0x65, Imm: -1, Half: amd64.HalfAll}
+	blendsY := amd64.Insn{Name: "vblendvps", PP: amd64.P66, Map: amd64.M0F3A, Op: 0x4a, Imm: -1, Half: amd64.HalfAll}
+	roots := amd64.Insn{Name: "vsqrtps", PP: amd64.PNone, Map: amd64.M0F, Op: 0x51, Imm: -1, Half: amd64.HalfAll}
+	unsigned := amd64.Insn{Name: "vpmovzxdq", PP: amd64.P66, Map: amd64.M0F38, Op: 0x35, Imm: -1, Half: amd64.HalfRM}
 	cmp := amd64.Insn{Name: "vcmplt_oqpd", PP: amd64.P66, Map: amd64.M0F, W: 1, Op: 0xc2, Imm: 17, Hide: true}
 
 	general := []amd64.Reg{amd64.RAX, amd64.RCX, amd64.RDX, amd64.RBX, amd64.RSP, amd64.RBP, amd64.RSI, amd64.RDI,
@@ -49,6 +56,13 @@ func everything() *amd64.Asm {
 		a.EVEX(&amd64.KToLanes, r, 0, 0, amd64.V(r%8))
 		a.EVEX(&amd64.LanesToK, r%8, 0, 0, amd64.V(r))
 		a.EVEX(&amd64.FromReg, r, 0, 0, amd64.V(r%16))
+		a.EVEX(&adds, r, 31-r, 0, amd64.V((r*7+5)%32))
+		a.EVEX(&cmps, r%8, r, r/4%8, amd64.V(31-r))
+		a.EVEX(&blends, r, (r*3+1)%32, 1+r%7, amd64.V((r*5+2)%32))
+		a.EVEX(&roots, r, 0, 0, amd64.V(31-r))
+		for _, in := range []*amd64.Insn{&unsigned, &amd64.Widen, &amd64.Narrow, &amd64.PackZ} {
+			a.EVEX(in, r, 0, 0, amd64.V((r*7+3)%32))
+		}
 	}
 	for r := range uint8(16) {
 		a.VEX(&addY, amd64.Y, r, 15-r, amd64.V((r*7+5)%16))
@@ -63,6 +77,13 @@ func everything() *amd64.Asm {
 		a.VEX(&amd64.XorY, amd64.Y, r, 15-r, amd64.V(r))
 		a.VEX(&amd64.EqY, amd64.Y, r, 15-r, amd64.V(r))
 		a.VEX(&amd64.KToReg, amd64.X, r, 0, amd64.V(r%8))
+		a.VEX(&adds, amd64.Y, r, 15-r, amd64.V((r*7+5)%16))
+		a.VEX(&cmps, amd64.Y, r, 15-r, amd64.V(r))
+		a.VEX4(&blendsY, r, (r+3)%16, amd64.V(15-r), (r*5+1)%16)
+		a.VEX(&amd64.EvenY, amd64.Y, r, 15-r, amd64.V((r+1)%16))
+		for _, in := range []*amd64.Insn{&roots, &unsigned, &amd64.SignedY, &amd64.Widen, &amd64.Narrow} {
+			a.VEX(in, amd64.Y, r, 0, amd64.V(15-r))
+		}
 	}
 	for r := range uint8(8) {
 		for _, in := range []*amd64.Insn{&amd64.KOr, &amd64.KAnd, &amd64.KAndN, &amd64.KXor, &amd64.KXnor} {
@@ -87,6 +108,13 @@ func everything() *amd64.Asm {
 			func() { a.MovMI(m, int32(i)) },
 			func() { a.RM(amd64.Cmp, g, m) },
 			func() { a.VEX(&amd64.StoreK, amd64.X, r%8, 0, m) },
+			func() { a.EVEX(&adds, r, 31-r, 0, m) },
+			func() { a.VEX(&adds, amd64.Y, r%16, 3, m) },
+			func() { a.EVEX(&amd64.Widen, r, 0, 0, m) },
+			func() { a.VEX(&amd64.Widen, amd64.Y, r%16, 0, m) },
+			func() { a.EVEX(&amd64.Narrow, r, 0, 0, m) },
+			func() { a.VEX(&amd64.Narrow, amd64.Y, r%16, 0, m) },
+			func() { a.EVEX(&unsigned, r, 0, 0, m) },
 		} {
 			if (i+k)%6 == 0 {
 				write()
@@ -97,6 +125,9 @@ func everything() *amd64.Asm {
 		for _, disp := range []int32{0, 8, 8 * 127, 8 * 128, -8 * 128, 4} {
 			a.EVEX(&add, uint8(i), uint8(i)+16, 0, amd64.B(base, disp))
 			a.EVEX(&cmp, uint8(i%8), uint8(i), 3, amd64.B(base, disp))
+			a.EVEX(&adds, uint8(i), uint8(i)+16, 0, amd64.B(base, disp))
+			a.EVEX(&amd64.Widen, uint8(i), 0, 0, amd64.B(base, disp))
+			a.EVEX(&amd64.Narrow, uint8(i), 0, 0, amd64.B(base, disp))
 		}
 	}
 	for i, g := range general {

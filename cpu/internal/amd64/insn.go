@@ -41,6 +41,11 @@ var (
 	MinZ      = Insn{Name: "vpminsq", PP: P66, Map: M0F38, W: 1, Op: 0x39, Imm: -1}
 	RotateZ   = Insn{Name: "valignq", PP: P66, Map: M0F3A, W: 1, Op: 0x03} // by Imm lanes, src and rm the same
 	PermuteY  = Insn{Name: "vpermq", PP: P66, Map: M0F3A, W: 1, Op: 0x00}  // lane i from lane Imm>>2i&3
+	Widen     = Insn{Name: "vcvtps2pd", PP: PNone, Map: M0F, Op: 0x5a, Imm: -1, Half: HalfRM}
+	Narrow    = Insn{Name: "vcvtpd2ps", PP: P66, Map: M0F, W: 1, Op: 0x5a, Imm: -1, Half: HalfRegs}
+	SignedY   = Insn{Name: "vpmovsxdq", PP: P66, Map: M0F38, Op: 0x25, Imm: -1, Half: HalfRM}
+	PackZ     = Insn{Name: "vpmovqd", PP: PF3, Map: M0F38, Op: 0x35, Imm: -1, Half: HalfRM} // from dst to rm
+	EvenY     = Insn{Name: "vshufps", PP: PNone, Map: M0F, Op: 0xc6, Imm: 0x88}             // of each half of src and rm the even 32-bit numbers
 	zeroUpper = []byte{0xc5, 0xf8, 0x77}
 )
 
@@ -264,12 +269,12 @@ var vecNames = [3]string{"xmm", "ymm", "zmm"}
 // shape says what an instruction's operands are, for its text: v a vector
 // register, k a mask, r a general register, x the register or memory operand;
 // d the first, s the second source.
-func (in *Insn) shape() (dst, src string) {
+func (in *Insn) shape(size Size) (dst, src string) {
 	n := in.Name
 	switch {
 	case strings.HasPrefix(n, "k"):
 		return "k", "k"
-	case n == "vpmovq2m", strings.HasPrefix(n, "vcmp") && in.W == 1, strings.HasPrefix(n, "vpcmp") && in.Map == M0F3A, n == "vpcmpeqq" && in.W == 1:
+	case n == "vpmovq2m", size == Z && (strings.HasPrefix(n, "vcmp") || strings.HasPrefix(n, "vpcmp")):
 		return "k", "v"
 	}
 	return "v", "v"
@@ -278,26 +283,36 @@ func (in *Insn) shape() (dst, src string) {
 var unary = map[string]bool{
 	"vmovupd": true, "vmovapd": true, "vbroadcastsd": true, "kmovb": true, "kortestb": true, "knotb": true, "vpmovq2m": true, "vpmovm2q": true,
 	"vmovmskpd": true, "vpbroadcastq": true, "vmovq": true, "vsqrtpd": true, "vrndscalepd": true, "vroundpd": true,
-	"vpermq": true,
+	"vpermq": true, "vsqrtps": true, "vrndscaleps": true, "vroundps": true, "vcvtps2pd": true, "vcvtpd2ps": true, "vpmovzxdq": true, "vpmovsxdq": true,
+	"vpmovqd": true,
 }
 
 func (in *Insn) store() bool {
-	return in.Op == 0x11 || in.Name == "vmovq" && in.Op == 0x7e || in.Name == "kmovb" && in.Op == 0x91
+	return in.Op == 0x11 || in.Name == "vmovq" && in.Op == 0x7e || in.Name == "vpmovqd" || in.Name == "kmovb" && in.Op == 0x91
 }
 
 func (a *Asm) list(in *Insn, size Size, dst, src, k uint8, rm Arg, fourth Reg) {
-	vec := vecNames[size]
-	d, s := in.shape()
-	name := func(kind string, r uint8) string {
+	regSize, rmSize := size, size
+	if in.Half&HalfRegs != 0 {
+		regSize--
+	}
+	number := "QWORD"
+	if in.Half&HalfRM != 0 {
+		rmSize--
+		number = "DWORD"
+	}
+	d, s := in.shape(size)
+	named := func(kind string, r uint8, size Size) string {
 		if kind == "k" {
 			return fmt.Sprintf("k%d", r)
 		}
-		return fmt.Sprintf("%s%d", vec, r)
+		return fmt.Sprintf("%s%d", vecNames[size], r)
 	}
+	name := func(kind string, r uint8) string { return named(kind, r, regSize) }
 	var x string
 	switch {
 	case rm.kind == inReg:
-		x = name(s, rm.reg)
+		x = named(s, rm.reg, rmSize)
 		switch in.Name {
 		case "vpmovm2q":
 			x = fmt.Sprintf("k%d", rm.reg)
@@ -311,15 +326,15 @@ func (a *Asm) list(in *Insn, size Size, dst, src, k uint8, rm Arg, fourth Reg) {
 			}
 		}
 	case rm.kind == inBroadcast:
-		x = "QWORD BCST " + rm.address("")
+		x = number + " BCST " + rm.address("")
 	case in.vsib():
-		x = "QWORD PTR " + rm.address(vec)
+		x = "QWORD PTR " + rm.address(vecNames[size])
 	case in.Name == "kmovb":
 		x = "BYTE PTR " + rm.address("")
 	case in.scalar():
 		x = "QWORD PTR " + rm.address("")
 	default:
-		x = map[Size]string{Y: "YMMWORD", Z: "ZMMWORD"}[size] + " PTR " + rm.address("")
+		x = [...]string{"XMMWORD", "YMMWORD", "ZMMWORD"}[rmSize] + " PTR " + rm.address("")
 	}
 	to := name(d, dst)
 	switch {

@@ -64,6 +64,7 @@ func Lines(tool string, code []byte) ([]string, error) {
 func normal(s string) string {
 	s, _, _ = strings.Cut(s, "#")
 	s = strings.TrimSpace(space.ReplaceAllString(s, " "))
+	s = strings.TrimPrefix(s, "{evex} ") // a remark that VEX would do
 	if m := jumps.FindStringSubmatch(s); m != nil {
 		s = m[1] + " " + m[2]
 	}
