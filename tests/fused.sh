@@ -13,7 +13,7 @@ graph/ops.go             what Gorgonia's tape machine computes with: a second op
 problem/formula/eval.go  formulas as one reads them, for checks and pictures; programs have their own
 sampling/sampling.go     a root as a first guess, corrected in integers
 "
-exact=" Abs Ceil Copysign FMA Floor Frexp frexp Ldexp ldexp Modf modf Nextafter Round RoundToEven Sqrt Trunc "
+exact=" Abs Ceil Copysign FMA Float32bits Float32frombits Float64bits Float64frombits Floor Frexp frexp Ldexp ldexp Modf modf Nextafter Round RoundToEven Sqrt Trunc "
 
 listing=$(mktemp); trap 'rm -f "$listing"' EXIT
 GOARCH=arm64 "${GO:-go}" build -tags nocuda -gcflags=-S $packages 2>"$listing" || { cat "$listing" >&2; exit 1; }
