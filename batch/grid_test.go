@@ -125,6 +125,27 @@ func TestDistance(t *testing.T) {
 	}
 }
 
+// Scaled by a power of two, so far that squares overflow or vanish, points have the same distance, scaled.
+func TestDistanceScales(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(7, 8))
+	for range 2000 {
+		a, b, far, near := make([]float64, 3), make([]float64, 3), [2][]float64{}, [2][]float64{}
+		for i := range a {
+			a[i] = rnd.NormFloat64() * math.Ldexp(1, rnd.IntN(60)-30)
+			b[i] = a[i] + rnd.NormFloat64()*math.Ldexp(1, rnd.IntN(60)-60)
+			far[0], far[1] = append(far[0], math.Ldexp(a[i], 700)), append(far[1], math.Ldexp(b[i], 700))
+			near[0], near[1] = append(near[0], math.Ldexp(a[i], -700)), append(near[1], math.Ldexp(b[i], -700))
+		}
+		want := distance(a, b)
+		if got := math.Ldexp(distance(far[0], far[1]), -700); got != want {
+			t.Fatalf("the distance of %v and %v is %v, scaled by 2^700 %v", a, b, want, got)
+		}
+		if got := math.Ldexp(distance(near[0], near[1]), 700); got != want {
+			t.Fatalf("the distance of %v and %v is %v, scaled by 2^-700 %v", a, b, want, got)
+		}
+	}
+}
+
 func TestQuantiles(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(5, 6))
 	for n := 1; n < 60; n++ {

@@ -162,6 +162,11 @@ const (
 	pathIterations = 30
 )
 
+// pathLimits are the limits of the paths that pathDeviation compares.
+func (sw *Sweep) pathLimits() Limits {
+	return Limits{Iterations: min(pathIterations, sw.Limits.Iterations)}
+}
+
 // pathDeviation fills in the scale-invariance score of each cell: over the first
 // 64 starts and the first 30 iterations, the largest distance between the path at this grid
 // point and the path of the same start at the reference point, relative to the distance from
@@ -169,16 +174,8 @@ const (
 // reference path). Convergence tests are off; a path that ends early stays where it is. Zero
 // is invariant; +Inf is a path that diverged where the reference did not (or the
 // other way round).
-func (sw *Sweep) pathDeviation(ctx context.Context, spec Spec, cells []Cell) error {
-	limits := Limits{Iterations: min(pathIterations, sw.Limits.Iterations)}
-	prog, err := Compile(sw.Model, spec, Options{Limits: limits, DType: sw.DType, Split: sw.Split})
-	if err != nil {
-		return err
-	}
-	exe, err := sw.Engine.Compile(prog)
-	if err != nil {
-		return err
-	}
+func (sw *Sweep) pathDeviation(ctx context.Context, c compiled, cells []Cell) error {
+	prog, exe, limits := c.prog, c.exe, sw.pathLimits()
 	n := sw.Model.Problem().N()
 	slots := slotsOf(prog, "x", n)
 	if d := prog.Slot("distance"); d >= 0 {
@@ -250,8 +247,20 @@ func (sw *Sweep) pathDeviation(ctx context.Context, spec Spec, cells []Cell) err
 
 // distance is |a - b|; two points that are both not finite are as one. The squares are taken of differences scaled by a
 // power of two, so that none overflows, and each operation is rounded, so that the result has the same bits on every
-// machine, which math.Hypot's has not.
+// machine, which math.Hypot's has not. Scaling changes no bit where nothing overflows or vanishes without it.
 func distance(a, b []float64) float64 {
+	same, plain := true, 0.0
+	for i := range a {
+		d := a[i] - b[i]
+		plain += float64(d * d)
+		same = same && a[i] == b[i]
+	}
+	if same {
+		return 0
+	}
+	if 0x1p-900 <= plain && plain <= 0x1p900 {
+		return math.Sqrt(plain)
+	}
 	var largest float64
 	badA, badB := false, false
 	for i := range a {

@@ -268,19 +268,65 @@ func (sw *Sweep) Run(ctx context.Context) (*Report, error) {
 	progress := &meter{report: sw.Progress, now: Progress{
 		Total: sw.owned()}}
 	m := &memory{}
+	plans := make([]func() (*plan, error), len(sw.Methods))
 	for i, spec := range sw.Methods {
-		spec, err := spec.Resolve(p)
+		plans[i] = sync.OnceValues(func() (*plan, error) { return sw.plan(i, spec, m) })
+	}
+	var ahead sync.WaitGroup
+	defer ahead.Wait()
+	for i := range plans {
+		pl, err := plans[i]()
+		plans[i] = nil // its machine code may go
 		if err != nil {
-			return nil, err
+			return rep, err
 		}
-		progress.method(spec)
-		cells, err := sw.method(ctx, i, spec, m, progress)
+		if i+1 < len(plans) {
+			next := plans[i+1]
+			ahead.Go(func() { next() }) // compiled while this method runs
+		}
+		progress.method(pl.spec)
+		cells, err := sw.method(ctx, pl, m, progress)
 		rep.Cells = append(rep.Cells, cells...)
 		if err != nil {
 			return rep, err
 		}
 	}
 	return rep, nil
+}
+
+// plan is a method that is ready to run.
+type plan struct {
+	spec   Spec
+	dealer *dealer
+	exe    program.Executable // of the dealer's program
+	paths  compiled           // for pathDeviation; nothing where it is not called
+}
+
+// compiled is a program and what an engine made of it.
+type compiled struct {
+	prog *program.Program
+	exe  program.Executable
+}
+
+func (sw *Sweep) plan(index int, spec Spec, m *memory) (*plan, error) {
+	spec, err := spec.Resolve(sw.Model.Problem())
+	if err != nil {
+		return nil, err
+	}
+	prog, err := Compile(sw.Model, spec, Options{Limits: sw.Limits, DType: sw.DType, Split: sw.Split})
+	if err != nil {
+		return nil, err
+	}
+	p := &plan{spec: spec, dealer: newDealer(sw, index, prog, m)}
+	if p.exe, err = sw.Engine.Compile(p.dealer.runs); err != nil || sw.Own != nil {
+		return p, err
+	}
+	p.paths.prog, err = Compile(sw.Model, spec, Options{Limits: sw.pathLimits(), DType: sw.DType, Split: sw.Split})
+	if err != nil {
+		return nil, err
+	}
+	p.paths.exe, err = sw.Engine.Compile(p.paths.prog)
+	return p, err
 }
 
 func (sw *Sweep) defaults() map[string]float64 {
@@ -315,25 +361,17 @@ func (sw *Sweep) threads() int {
 }
 
 // method runs all samples of one method.
-func (sw *Sweep) method(ctx context.Context, index int, spec Spec, m *memory, progress *meter) ([]Cell, error) {
-	prog, err := Compile(sw.Model, spec, Options{Limits: sw.Limits, DType: sw.DType, Split: sw.Split})
-	if err != nil {
-		return nil, err
-	}
-	d := newDealer(sw, index, prog, m)
-	exe, err := sw.Engine.Compile(d.runs)
-	if err != nil {
-		return nil, err
-	}
-	t := newTallies(sw, prog, spec)
+func (sw *Sweep) method(ctx context.Context, p *plan, m *memory, progress *meter) ([]Cell, error) {
+	d := p.dealer
+	t := newTallies(sw, d.prog, p.spec)
 	inOrder := newSequence()
-	err = each(ctx, sw.threads(), d.most(), func(ctx context.Context, _ int) error {
+	err := each(ctx, sw.threads(), d.most(), func(ctx context.Context, _ int) error {
 		s := d.next()
 		if s == nil {
 			return nil
 		}
 		defer m.put(s.columns)
-		if err := s.run(ctx, sw, exe, d.pieces); err != nil {
+		if err := s.run(ctx, sw, p.exe, d.pieces); err != nil {
 			return err
 		}
 		if sw.Sink != nil {
@@ -357,7 +395,7 @@ func (sw *Sweep) method(ctx context.Context, index int, spec Spec, m *memory, pr
 		return nil, err
 	}
 	if err == nil {
-		err = sw.pathDeviation(ctx, spec, t.cells)
+		err = sw.pathDeviation(ctx, p.paths, t.cells)
 	}
 	return t.finished(err), err
 }
