@@ -259,3 +259,13 @@ func TestMultiplyAdds(t *testing.T) {
 		}
 	}
 }
+
+func TestMainJob(t *testing.T) {
+	out := "BenchmarkCompile/x-2 3 100 ns/op\nBenchmarkJob/--problem_p-2 1 5 ns/op 39.5 around-%\nBenchmarkJob/--alpha_0.01:100-2 1 66 ns/op 0.14 arithmetic-s 23.42 around-% 0.18 job-s\n"
+	if got := mainJob(out); got != 23.42 {
+		t.Errorf("%v %%, want 23.42", got)
+	}
+	if got := mainJob("PASS"); got != 0 {
+		t.Errorf("%v %% found in nothing", got)
+	}
+}

@@ -89,6 +89,20 @@ func compileTimes(output string) (slowest, grows float64) {
 	return slowest, grows
 }
 
+// mainJob finds, in the output of the Go benchmarks, the part of the main job's wall time in percent that is not arithmetic. Zero:
+// not there.
+func mainJob(output string) float64 {
+	for _, line := range strings.Split(output, "\n") {
+		f := strings.Fields(line)
+		for i := 1; i < len(f); i++ {
+			if v, err := strconv.ParseFloat(f[i-1], 64); err == nil && f[i] == "around-%" && strings.HasPrefix(f[0], "BenchmarkJob/--alpha") {
+				return v
+			}
+		}
+	}
+	return 0
+}
+
 type printer func(format string, args ...any)
 
 func (c *config) peerTable(p printer, r *results) {
@@ -163,6 +177,14 @@ func (c *config) targetTable(p printer, r *results) {
 	}
 	if grows > 0 {
 		row("compiling 8 to 512 terms", "linear: time an instruction grows at most 2 x", number(grows)+" x", grows <= 2, "compile-size")
+	}
+	if part := mainJob(r.goBench); part > 0 {
+		what := "met"
+		if !(part < 20) {
+			what = "**missed**"
+			missed = append(missed, verdict{target: target{peer: "main-job"}})
+		}
+		p("| itself | the main job, what is around its arithmetic | all | less than 20 %% of the wall time | %s %% | %s |", number(part), what)
 	}
 	p("")
 	if len(missed) == 0 {
