@@ -154,12 +154,12 @@ def not_a_number(sweep, tmp):
     """Losses that are NaN beside others that are finite, of which the least and the greatest say nothing of the NaNs."""
     file = tmp / "root.toml"
     file.write_text('inputs = ["x"]\noutputs = ["sqrt(x)"]\ntarget = [0.5]\nbox = [[-1, 1]]\n')
-    run(sweep, "--problem", str(file), "--starts", "1000", "-m", "gd:lr=0.01", "--out", str(tmp / "root"))
-    s = pd.read_parquet(tmp / "root" / "samples.parquet")
+    run(sweep, "--problem", str(file), "--starts", "1000", "-m", "gd:lr=0.01", "--out", str(tmp / "steep"))
+    s = pd.read_parquet(tmp / "steep" / "samples.parquet")
     count = int(s.loss.isna().sum())
     check("NaNs beside finite losses", bool(100 < count < 900 and not np.isinf(s.loss).any()), True)
     for where in ["isnan(loss)", "loss > 1e300"]:
-        check(f"DuckDB where {where}", duckdb.sql(f"select count(*) from '{tmp}/root/samples.parquet' where {where}").fetchall()[0][0], count)
+        check(f"DuckDB where {where}", duckdb.sql(f"select count(*) from '{tmp}/steep/samples.parquet' where {where}").fetchall()[0][0], count)
 
 
 def no_minima(sweep, tmp):
