@@ -341,3 +341,20 @@ func (m *Model) EmitMinima(b *program.Builder, params []program.Value) (x [][]pr
 	}
 	return x, nil
 }
+
+// Builtins are the models of all built-in problems, in the order of problem.Builtins.
+func Builtins() ([]*Model, error) {
+	var all []*Model
+	for _, name := range problem.Builtins() {
+		p, err := problem.Builtin(name)
+		if err != nil {
+			return nil, err
+		}
+		m, err := New(p)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, m)
+	}
+	return all, nil
+}

@@ -180,15 +180,12 @@ func TestBuiltins(t *testing.T) {
 	e := open(t)
 	r := rand.New(rand.NewPCG(7, 8))
 	pairs := 0
-	for _, name := range problem.Builtins() {
-		p, err := problem.Builtin(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		m, err := graph.New(p)
-		if err != nil {
-			t.Fatal(err)
-		}
+	models, err := graph.Builtins()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range models {
+		p := m.Problem()
 		for _, method := range batch.Methods() {
 			if method.Supports(p) != nil {
 				continue

@@ -85,6 +85,27 @@ func (f *Func) Has(t Type) bool {
 	return slices.ContainsFunc(f.Instrs, func(in Instr) bool { return in.Type == t })
 }
 
+// Trips is how often each instruction is executed by one call, blocks of guards being entered. Where the bounds of a loop
+// depend on an outer one, they are taken at its middle.
+func (f *Func) Trips() []float64 {
+	trips, times := make([]float64, len(f.Instrs)), []float64{1}
+	middle := make([]int, len(f.Loops))
+	for i := range f.Instrs {
+		in := &f.Instrs[i]
+		switch in.Op {
+		case OpLoop:
+			l := f.Loops[in.Imm]
+			lo, hi := l.Lo.At(middle), l.Hi.At(middle)
+			middle[in.Imm] = (lo + hi) / 2
+			times = append(times, times[len(times)-1]*float64(max(0, hi-lo)))
+		case OpEndLoop:
+			times = times[:len(times)-1]
+		}
+		trips[i] = times[len(times)-1]
+	}
+	return trips
+}
+
 // OutTypes returns the types of the outputs.
 func (f *Func) OutTypes() []Type {
 	t := make([]Type, len(f.Out))

@@ -673,3 +673,22 @@ func TestIntegerConversions(t *testing.T) {
 		}
 	}
 }
+
+// Trips multiplies nested loops, and takes one whose bound is an outer counter at the middle.
+func TestTrips(t *testing.T) {
+	b := program.NewBuilder("trips")
+	x := b.Input("x", program.F64)
+	sum := b.Loop(program.At(0), program.At(6), []program.Value{x}, func(i program.Affine, c []program.Value) []program.Value {
+		in := b.Loop(program.At(0), i, c, func(_ program.Affine, c []program.Value) []program.Value {
+			return []program.Value{b.Add(c[0], x)}
+		})
+		return []program.Value{b.Mul(in[0], x)}
+	})
+	f := b.Finish(b.Sub(sum[0], x))
+	want := map[program.Op]float64{program.OpAdd: 18, program.OpMul: 6, program.OpSub: 1}
+	for i, n := range f.Trips() {
+		if w, ok := want[f.Instrs[i].Op]; ok && n != w {
+			t.Errorf("%s runs %v times, want %v", f.Instrs[i].Op, n, w)
+		}
+	}
+}

@@ -9,6 +9,8 @@ import (
 
 	"gonum.org/v1/gonum/mat"
 	"gonum.org/v1/gonum/optimize"
+
+	"invar/internal/version"
 )
 
 // loop is gonum/optimize called once a sample, with derivatives written by hand.
@@ -98,7 +100,7 @@ func (l *loop) sample(i int) error {
 
 func (l *loop) results() ([][]float64, error) { return l.x, nil }
 
-func (l *loop) version() string { return "gonum " + moduleVersion("gonum.org/v1/gonum") }
+func (l *loop) version() string { return "gonum " + version.Module("gonum.org/v1/gonum") }
 
 func (l *loop) close() {}
 

@@ -7,6 +7,7 @@ import (
 
 	"invar/batch"
 	"invar/graph"
+	"invar/internal/version"
 	"invar/program"
 )
 
@@ -154,6 +155,6 @@ func (t *tape) results() ([][]float64, error) {
 	return [][]float64{column("x0"), column("x1"), column("loss")}, nil
 }
 
-func (t *tape) version() string { return "gorgonia " + moduleVersion("gorgonia.org/gorgonia") }
+func (t *tape) version() string { return "gorgonia " + version.Module("gorgonia.org/gorgonia") }
 
 func (t *tape) close() {}

@@ -63,13 +63,7 @@ func (c *config) gpuBenchmark(f *pflag.FlagSet) error {
 	}
 	c.device = e
 	c.threads = []int{1} // one row a competitor
-	if c.repeats == 0 {
-		c.repeats = 7
-		if c.quick {
-			c.repeats = 3
-		}
-	}
-	if err := c.checkNames(); err != nil {
+	if err := c.check(); err != nil {
 		return err
 	}
 	r := &results{began: load()}
@@ -82,15 +76,9 @@ func (c *config) gpuBenchmark(f *pflag.FlagSet) error {
 		if err != nil {
 			return err
 		}
-		o, err := c.contest(it)
+		o, err := c.hold(it, r)
 		if err != nil {
-			return fmt.Errorf("%s: %w", it.name, err)
-		}
-		r.outcomes = append(r.outcomes, o)
-		for _, e := range o.entries {
-			if e.failed != nil {
-				r.missing = append(r.missing, fmt.Sprintf("%s on %s: %v", e.peer, it.name, e.failed))
-			}
+			return err
 		}
 		if us := o.find(engineUnderTest, 1); us != nil {
 			limits[it.name] = limit{rate: rate, operations: us.c.(*ours).operations}
@@ -101,10 +89,7 @@ func (c *config) gpuBenchmark(f *pflag.FlagSet) error {
 		return err
 	}
 	c.logf("wrote %s", c.out)
-	if len(r.missing) > 0 && os.Getenv("ALLOW_MISSING") != "1" {
-		return fmt.Errorf("%d competitors are missing or wrong (ALLOW_MISSING=1 accepts that):\n  %s", len(r.missing), strings.Join(r.missing, "\n  "))
-	}
-	return nil
+	return r.complete()
 }
 
 // limit is the least that an item's arithmetic takes.
@@ -224,20 +209,10 @@ func fmaProgram(steps int) *program.Program {
 }
 
 // arithmetic counts the float64 operations of a step that run on every call: not those in blocks that may be skipped.
-// Inner loops count with all their trips, at the middle of the outer loop where their bounds depend on it.
-func arithmetic(f *program.Func) float64 {
-	total, guards, times := 0.0, 0, []float64{1}
-	middle := make([]int, len(f.Loops))
-	for i := range f.Instrs {
-		in := &f.Instrs[i]
-		switch in.Op {
-		case program.OpLoop:
-			l := f.Loops[in.Imm]
-			lo, hi := l.Lo.At(middle), l.Hi.At(middle)
-			middle[in.Imm] = (lo + hi) / 2
-			times = append(times, times[len(times)-1]*float64(max(0, hi-lo)))
-		case program.OpEndLoop:
-			times = times[:len(times)-1]
+func arithmetic(f *program.Func) (total float64) {
+	guards := 0
+	for i, trips := range f.Trips() {
+		switch f.Instrs[i].Op {
 		case program.OpGuard:
 			guards++
 		case program.OpEndGuard:
@@ -245,7 +220,7 @@ func arithmetic(f *program.Func) float64 {
 		case program.OpAdd, program.OpSub, program.OpMul, program.OpDiv, program.OpSqrt, program.OpFMA,
 			program.OpRound, program.OpFloor, program.OpTrunc, program.OpLt, program.OpLe, program.OpEq:
 			if guards == 0 {
-				total += times[len(times)-1]
+				total += trips
 			}
 		}
 	}

@@ -6,21 +6,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"runtime/debug"
 	"strings"
 )
-
-// moduleVersion is the version of a module in this binary.
-func moduleVersion(path string) string {
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, d := range info.Deps {
-			if d.Path == path {
-				return d.Version
-			}
-		}
-	}
-	return "unknown"
-}
 
 // firstLine is the first line that a command prints, or why there is none.
 func firstLine(name string, args ...string) string {

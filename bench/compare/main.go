@@ -102,12 +102,6 @@ func (c *config) benchmark(f *pflag.FlagSet) error {
 			c.engineName += " (" + note + ")"
 		}
 	}
-	if c.repeats == 0 {
-		c.repeats = 7
-		if c.quick {
-			c.repeats = 3
-		}
-	}
 	if c.quick {
 		if !f.Changed("scale-to") {
 			c.scaleTo = 100_000
@@ -127,10 +121,7 @@ func (c *config) benchmark(f *pflag.FlagSet) error {
 			return fmt.Errorf("--threads %d: 1 or more are allowed", t)
 		}
 	}
-	if c.repeats < 1 || c.samples < 0 {
-		return fmt.Errorf("--repeats %d, --samples %d: at least 1 and 0 are allowed", c.repeats, c.samples)
-	}
-	if err := c.checkNames(); err != nil {
+	if err := c.check(); err != nil {
 		return err
 	}
 	notes, err := readNotes("bench/notes.md")
@@ -144,15 +135,9 @@ func (c *config) benchmark(f *pflag.FlagSet) error {
 		if len(c.only) > 0 && !slices.Contains(c.only, it.name) {
 			continue
 		}
-		o, err := c.contest(it)
+		o, err := c.hold(it, r)
 		if err != nil {
-			return fmt.Errorf("%s: %w", it.name, err)
-		}
-		r.outcomes = append(r.outcomes, o)
-		for _, e := range o.entries {
-			if e.failed != nil {
-				r.missing = append(r.missing, fmt.Sprintf("%s on %s with %d threads: %v", e.peer, it.name, e.threads, e.failed))
-			}
+			return err
 		}
 		if c.profile && slices.ContainsFunc(verdicts(o), func(v verdict) bool { return !v.met }) {
 			if r.profiles[it.name], err = c.profiled(it); err != nil {
@@ -178,6 +163,40 @@ func (c *config) benchmark(f *pflag.FlagSet) error {
 		return err
 	}
 	c.logf("wrote %s", c.out)
+	return r.complete()
+}
+
+// check refuses what no benchmark can do, and sets the number of rounds.
+func (c *config) check() error {
+	if c.repeats == 0 {
+		c.repeats = 7
+		if c.quick {
+			c.repeats = 3
+		}
+	}
+	if c.repeats < 1 || c.samples < 0 {
+		return fmt.Errorf("--repeats %d, --samples %d: at least 1 and 0 are allowed", c.repeats, c.samples)
+	}
+	return c.checkNames()
+}
+
+// hold holds the contest for an item and notes who is missing.
+func (c *config) hold(it *item, r *results) (*outcome, error) {
+	o, err := c.contest(it)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", it.name, err)
+	}
+	r.outcomes = append(r.outcomes, o)
+	for _, e := range o.entries {
+		if e.failed != nil {
+			r.missing = append(r.missing, fmt.Sprintf("%s on %s with %d threads: %v", e.peer, it.name, e.threads, e.failed))
+		}
+	}
+	return o, nil
+}
+
+// complete is an error if somebody was missing and that is not allowed.
+func (r *results) complete() error {
 	if len(r.missing) > 0 && os.Getenv("ALLOW_MISSING") != "1" {
 		return fmt.Errorf("%d competitors are missing or wrong (ALLOW_MISSING=1 accepts that):\n  %s", len(r.missing), strings.Join(r.missing, "\n  "))
 	}

@@ -18,7 +18,6 @@ import (
 	"invar/cpu"
 	"invar/graph"
 	"invar/kernels"
-	"invar/problem"
 	"invar/program"
 )
 
@@ -95,18 +94,14 @@ func (p pair) String() string {
 
 // builtinPairs lists every built-in problem with every method in each type, mixed, so that any part of the list is a fair choice.
 func builtinPairs(dtypes []program.Type) ([]pair, error) {
+	models, err := graph.Builtins()
+	if err != nil {
+		return nil, err
+	}
 	var all []pair
-	for _, name := range problem.Builtins() {
-		p, err := problem.Builtin(name)
-		if err != nil {
-			return nil, err
-		}
-		m, err := graph.New(p)
-		if err != nil {
-			return nil, err
-		}
+	for _, m := range models {
 		for _, method := range batch.Methods() {
-			if method.Supports(p) != nil {
+			if method.Supports(m.Problem()) != nil {
 				continue
 			}
 			for _, dtype := range dtypes {

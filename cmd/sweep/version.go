@@ -36,7 +36,7 @@ func newVersion(stdout io.Writer) *cobra.Command {
 			if len(build) > 0 {
 				fmt.Fprintf(&b, "build      %s\n", strings.Join(build, ", "))
 			}
-			if v := moduleVersion("gorgonia.org/gorgonia"); v != "" {
+			if v := version.Module("gorgonia.org/gorgonia"); v != "" {
 				fmt.Fprintf(&b, "gorgonia   %s\n", v)
 			}
 			b.WriteString("engines\n")
@@ -62,21 +62,6 @@ func buildSetting(key string) string {
 		for _, s := range info.Settings {
 			if s.Key == key {
 				return s.Value
-			}
-		}
-	}
-	return ""
-}
-
-// moduleVersion is the version of a dependency in the binary, "" if it is not known.
-func moduleVersion(path string) string {
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, m := range info.Deps {
-			if m.Path == path {
-				if m.Replace != nil {
-					m = m.Replace
-				}
-				return m.Version
 			}
 		}
 	}

@@ -3,25 +3,14 @@ package main
 import "invar/program"
 
 // work counts the arithmetic operations that one call of f executes, each trip of
-// its loops counted: instructions that only move data or mark places are left out. The bounds
-// of inner loops are taken at the middle of the outer ones.
-func work(f *program.Func) float64 {
-	total, times := 0.0, []float64{1}
-	middle := make([]int, len(f.Loops))
-	for i := range f.Instrs {
-		in := &f.Instrs[i]
-		switch in.Op {
+// its loops counted: instructions that only move data or mark places are left out.
+func work(f *program.Func) (total float64) {
+	for i, trips := range f.Trips() {
+		switch f.Instrs[i].Op {
 		case program.OpInput, program.OpConst, program.OpPhi, program.OpLoopOut, program.OpGuard, program.OpEndGuard,
-			program.OpIndex, program.OpLoad, program.OpStore:
-		case program.OpLoop:
-			l := f.Loops[in.Imm]
-			lo, hi := l.Lo.At(middle), l.Hi.At(middle)
-			middle[in.Imm] = (lo + hi) / 2
-			times = append(times, times[len(times)-1]*float64(max(0, hi-lo)))
-		case program.OpEndLoop:
-			times = times[:len(times)-1]
+			program.OpIndex, program.OpLoad, program.OpStore, program.OpLoop, program.OpEndLoop:
 		default:
-			total += times[len(times)-1]
+			total += trips
 		}
 	}
 	return total

@@ -182,13 +182,6 @@ func constant(b *program.Builder, A [][]Value) bool {
 	return true
 }
 
-// Gram is J^T J for J of m rows and n columns: n rows and columns, exactly
-// symmetric.
-func Gram(b *program.Builder, J [][]Value) [][]Value {
-	shape(J)
-	return product(b, J, J)
-}
-
 // GramW is J^T W J for J of m rows and n columns and a symmetric W of m rows and
 // columns, exactly symmetric. Elements of W that are the constant 0 count as
 // absent: they cost nothing and stop no NaN.

@@ -837,3 +837,10 @@ func ExampleSolveLU() {
 	fmt.Println(f.EvalF64(0, 1, 2, 1))
 	// Output: [0.5 5 0]
 }
+
+// Gram is J^T J for J of m rows and n columns: n rows and columns, exactly
+// symmetric.
+func Gram(b *program.Builder, J [][]Value) [][]Value {
+	shape(J)
+	return product(b, J, J)
+}

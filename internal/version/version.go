@@ -7,6 +7,21 @@ import (
 	"sync"
 )
 
+// Module is the version of a module that is part of the binary, "" if it is not known.
+func Module(path string) string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, m := range info.Deps {
+			if m.Path == path {
+				if m.Replace != nil {
+					m = m.Replace
+				}
+				return m.Version
+			}
+		}
+	}
+	return ""
+}
+
 // String is the module's version, or the commit that the binary was built from
 // (with "+dirty" if the tree had changes), or "devel".
 var String = sync.OnceValue(func() string {

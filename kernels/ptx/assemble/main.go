@@ -24,7 +24,6 @@ import (
 	"invar/batch"
 	"invar/graph"
 	"invar/kernels/ptx"
-	"invar/problem"
 	"invar/program"
 	"invar/program/progtest"
 )
@@ -121,16 +120,13 @@ func run(ptxas, archs, newest, newestArchs, table, write string, n int) error {
 
 // writeKernels writes the kernels in the order of the table: those of both types next to each other.
 func writeKernels(dir string) ([]*kernel, error) {
+	models, err := graph.Builtins()
+	if err != nil {
+		return nil, err
+	}
 	var all []*kernel
-	for _, name := range problem.Builtins() {
-		p, err := problem.Builtin(name)
-		if err != nil {
-			return nil, err
-		}
-		m, err := graph.New(p)
-		if err != nil {
-			return nil, err
-		}
+	for _, m := range models {
+		p := m.Problem()
 		for _, method := range batch.Methods() {
 			if method.Supports(p) != nil {
 				continue
@@ -141,7 +137,7 @@ func writeKernels(dir string) ([]*kernel, error) {
 			}
 			for _, traced := range kinds {
 				for _, dtype := range dtypes {
-					k := &kernel{problem: name, method: method.Name, dtype: dtype, inputs: p.N(), traced: traced}
+					k := &kernel{problem: p.Name, method: method.Name, dtype: dtype, inputs: p.N(), traced: traced}
 					o := batch.Options{Limits: batch.DefaultLimits(len(p.Minima) > 0), DType: dtype}
 					prog, err := batch.Compile(m, batch.Spec{Method: method}, o)
 					if err != nil {
