@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
+	"sync"
 
 	"invar/program"
 )
@@ -167,6 +169,19 @@ func (sw *Sweep) pathLimits() Limits {
 	return Limits{Iterations: min(pathIterations, sw.Limits.Iterations)}
 }
 
+// compilePaths compiles the program of the paths that pathDeviation compares, with those results only that it looks at.
+func (sw *Sweep) compilePaths(spec Spec) (*program.Program, error) {
+	prog, err := Compile(sw.Model, spec, Options{Limits: sw.pathLimits(), DType: sw.DType, Split: sw.Split})
+	if err != nil {
+		return nil, err
+	}
+	prog.Results = append(slotsOf(prog, "x", sw.Model.Problem().N()), prog.Iteration, prog.Status)
+	if d := prog.Slot("distance"); d >= 0 {
+		prog.Results = append(prog.Results, d)
+	}
+	return prog, nil
+}
+
 // pathDeviation fills in the scale-invariance score of each cell: over the first
 // 64 starts and the first 30 iterations, the largest distance between the path at this grid
 // point and the path of the same start at the reference point, relative to the distance from
@@ -177,89 +192,107 @@ func (sw *Sweep) pathLimits() Limits {
 func (sw *Sweep) pathDeviation(ctx context.Context, c compiled, cells []Cell) error {
 	prog, exe, limits := c.prog, c.exe, sw.pathLimits()
 	n := sw.Model.Problem().N()
-	slots := slotsOf(prog, "x", n)
-	if d := prog.Slot("distance"); d >= 0 {
-		slots = append(slots, d)
-	}
+	x := slotsOf(prog, "x", n)
 	starts := min(pathStarts, sw.Starts.Len())
-	width := len(slots)
+	room := func(points int, slots []int) *program.Batch {
+		b := prog.NewBatch(starts * points)
+		b.Trace = program.NewTrace(b.N, limits.Iterations+1, slots)
+		return b
+	}
 	// run traces the first starts of the grid points from..to-1.
-	run := func(ctx context.Context, from, to int) (*program.Trace, error) {
-		b := prog.NewBatch(starts * (to - from))
+	run := func(ctx context.Context, b *program.Batch, from, to int) error {
 		for point := from; point < to; point++ {
 			at := starts * (point - from)
 			one := &program.Batch{N: starts, In: cut(b.In, at, starts)}
 			if err := sw.fill(int64(point)*int64(sw.Starts.Len()), one); err != nil {
-				return nil, err
+				return err
 			}
 		}
-		b.Trace = program.NewTrace(b.N, limits.Iterations+1, slots)
-		return b.Trace, exe.Run(ctx, b)
+		b.N = starts * (to - from)
+		return exe.Run(ctx, b)
 	}
 	reference := sw.Grid.Reference(sw.defaults())
-	ref, err := run(ctx, reference, reference+1)
-	if err != nil {
+	slots := x
+	if d := prog.Slot("distance"); d >= 0 {
+		slots = append(slices.Clip(x), d)
+	}
+	b := room(1, slots)
+	if err := run(ctx, b, reference, reference+1); err != nil {
 		return err
 	}
-	row := func(t *program.Trace, sample, k int) []float64 {
-		k = min(k, t.Len[sample]-1)
-		return t.Data[sample][k*width : (k+1)*width]
-	}
-	scale := make([]float64, starts)
-	for s := range scale {
-		first := row(ref, s, 0)
-		if width > n {
-			scale[s] = first[n]
+	ref, scale := make([][]float64, starts), make([]float64, starts)
+	for s := range ref {
+		for row := range slices.Chunk(b.Trace.Data[s][:b.Trace.Len[s]*len(slots)], len(slots)) {
+			ref[s] = append(ref[s], row[:n]...)
+		}
+		if len(slots) > n {
+			scale[s] = b.Trace.Data[s][n]
 		} else {
-			scale[s] = distance(first[:n], row(ref, s, limits.Iterations)[:n])
+			scale[s] = distance(ref[s][:n], ref[s][len(ref[s])-n:])
 		}
 	}
-	deviation := func(t *program.Trace, first int) float64 {
+	deviation := func(b *program.Batch, first int) float64 {
 		worst := 0.0
-		for s := 0; s < starts; s++ {
-			for k := 0; k <= limits.Iterations; k++ {
-				d := distance(row(t, first+s, k)[:n], row(ref, s, k)[:n])
-				if d == 0 {
-					continue
-				}
-				if d /= scale[s]; !(d <= worst) {
-					worst = orInf(d)
-				}
+		for s, scale := range scale {
+			d := farthest(b.Trace.Data[first+s][:b.Trace.Len[first+s]*n], ref[s], n)
+			if d == 0 {
+				continue
+			}
+			if d /= scale; !(d <= worst) {
+				worst = orInf(d)
 			}
 		}
 		return worst
 	}
 	// As many grid points at a time as the engine wants samples, within the memory of a span.
-	numbers := len(prog.In) + len(prog.Results) + (limits.Iterations+1)*width
-	points := max(1, min(program.BatchSize(sw.Engine), spanBytes/(8*numbers))/starts)
-	return each(ctx, sw.threads(), (len(cells)+points-1)/points, func(ctx context.Context, i int) error {
-		from, to := i*points, min((i+1)*points, len(cells))
-		t, err := run(ctx, from, to)
-		if err != nil {
+	numbers := len(prog.In) + len(prog.Results) + (limits.Iterations+1)*n
+	most := max(1, min(program.BatchSize(sw.Engine), spanBytes/(8*numbers))/starts)
+	most = min(most, len(cells))
+	rooms := sync.Pool{New: func() any { return room(most, x) }}
+	return each(ctx, sw.threads(), (len(cells)+most-1)/most, func(ctx context.Context, i int) error {
+		b := rooms.Get().(*program.Batch)
+		defer rooms.Put(b)
+		from, to := i*most, min((i+1)*most, len(cells))
+		if err := run(ctx, b, from, to); err != nil {
 			return err
 		}
 		for point := from; point < to; point++ {
-			cells[point].PathDeviation = deviation(t, starts*(point-from))
+			cells[point].PathDeviation = deviation(b, starts*(point-from))
 		}
 		return nil
 	})
+}
+
+// farthest is the largest distance between points of n coordinates on two paths after the same number of iterations. A path that
+// has ended stays where it is.
+func farthest(a, b []float64, n int) float64 {
+	far, square := 0.0, 0.0 // square: of the largest among those that need no scaling
+	for i, j, rows := 0, 0, max(len(a), len(b))/n; rows > 0; rows-- {
+		p, q := a[i:i+n], b[j:j+n]
+		if d := squaredDistance(p, q); !scaleFree(d) {
+			far = max(far, distance(p, q))
+		} else if d > square {
+			square = d
+		}
+		if i+n < len(a) {
+			i += n
+		}
+		if j+n < len(b) {
+			j += n
+		}
+	}
+	return max(far, math.Sqrt(square))
 }
 
 // distance is |a - b|; two points that are both not finite are as one. The squares are taken of differences scaled by a
 // power of two, so that none overflows, and each operation is rounded, so that the result has the same bits on every
 // machine, which math.Hypot's has not. Scaling changes no bit where nothing overflows or vanishes without it.
 func distance(a, b []float64) float64 {
-	same, plain := true, 0.0
-	for i := range a {
-		d := a[i] - b[i]
-		plain += float64(d * d)
-		same = same && a[i] == b[i]
+	if d := squaredDistance(a, b); scaleFree(d) {
+		return math.Sqrt(d)
 	}
-	if same {
+	if slices.Equal(a, b) {
 		return 0
-	}
-	if 0x1p-900 <= plain && plain <= 0x1p900 {
-		return math.Sqrt(plain)
 	}
 	var largest float64
 	badA, badB := false, false
@@ -282,3 +315,16 @@ func distance(a, b []float64) float64 {
 	}
 	return math.Ldexp(math.Sqrt(sum), exponent)
 }
+
+// squaredDistance is the square of |a - b|, each operation rounded.
+func squaredDistance(a, b []float64) float64 {
+	sum := 0.0
+	for i, x := range a {
+		d := x - b[i]
+		sum += float64(d * d)
+	}
+	return sum
+}
+
+// scaleFree reports whether nothing that counts has overflowed or vanished in a sum of squares.
+func scaleFree(square float64) bool { return 0x1p-900 <= square && square <= 0x1p900 }

@@ -321,8 +321,7 @@ func (sw *Sweep) plan(index int, spec Spec, m *memory) (*plan, error) {
 	if p.exe, err = sw.Engine.Compile(p.dealer.runs); err != nil || sw.Own != nil {
 		return p, err
 	}
-	p.paths.prog, err = Compile(sw.Model, spec, Options{Limits: sw.pathLimits(), DType: sw.DType, Split: sw.Split})
-	if err != nil {
+	if p.paths.prog, err = sw.compilePaths(spec); err != nil {
 		return nil, err
 	}
 	p.paths.exe, err = sw.Engine.Compile(p.paths.prog)

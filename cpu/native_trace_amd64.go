@@ -3,6 +3,7 @@
 package cpu
 
 import (
+	"math"
 	"math/bits"
 	"slices"
 
@@ -15,6 +16,7 @@ import (
 // sample ends but what the final function says: it is asked before each step, for all lanes.
 type tracing struct {
 	*program.Trace
+	state     []int   // columns of the lanes' state that the final function looks at
 	iteration int     // column of the results
 	columns   []int   // of the results, by Trace.Slots
 	last      []int64 // [sample] iteration of the last row
@@ -38,6 +40,11 @@ func (x *nativeExecutable) tracing(b *program.Batch) *tracing {
 		}
 		t.columns = append(t.columns, c)
 	}
+	for i := range x.stages.Final.Instrs {
+		if in := &x.stages.Final.Instrs[i]; in.Op == program.OpInput {
+			t.state = append(t.state, int(in.Imm))
+		}
+	}
 	t.last = make([]int64, b.N)
 	for s := range t.last {
 		t.last[s] = int64(setup.Imm)
@@ -48,27 +55,25 @@ func (x *nativeExecutable) tracing(b *program.Batch) *tracing {
 
 // trace records the iterates that the next step of the running lanes makes.
 func (w *lanes) trace(t *tracing) {
-	x, width := w.x, w.x.width()
+	x, width, pitch := w.x, w.x.width(), w.x.endedPitch()/8
 	moving := w.now()
-	for s := range w.strips {
-		for c := range x.columns() - 1 {
-			var from []uint64
-			if c < x.fixed {
-				from = w.fixed[(s*x.fixedStrip()+c*x.column())/8:]
-			} else {
-				from = moving[(s*x.movingStrip()+(c-x.fixed)*x.column())/8:]
-			}
-			copy(w.ended[c*x.endedPitch()/8+s*width:][:width], from)
+	for _, c := range t.state {
+		to := w.ended[c*pitch:]
+		from, at, strip := w.fixed, c*width, x.fixedStrip()/8
+		if c >= x.fixed {
+			from, at, strip = moving, (c-x.fixed)*width, x.movingStrip()/8
+		}
+		for s := range w.strips {
+			copy(to[s*width:(s+1)*width], from[at+s*strip:])
 		}
 	}
 	w.mapColumns(x.final, x.cost[2], w.ended, w.results, w.strips*width)
-	result := func(c int) []float64 { return floats(w.results[c*x.endedPitch()/8:]) }
-	iteration := result(t.iteration)
+	iteration := floats(w.results[t.iteration*pitch:])
 	for s := range w.strips {
+		number := w.fixed[s*x.fixedStrip()/8+x.fixed*width:][:width]
 		for r := *w.running(s); r != 0; r &= r - 1 {
 			l := bits.TrailingZeros64(r)
-			sample := int(*w.slot(moving, x.columns()-1, s, l))
-			i := s*width + l
+			i, sample := s*width+l, number[l]
 			it := int64(iteration[i])
 			if it == t.last[sample] {
 				continue
@@ -77,9 +82,9 @@ func (w *lanes) trace(t *tracing) {
 			if it < 0 || it >= int64(t.Rows) {
 				continue
 			}
-			row := t.Data[sample][int(it)*len(t.columns):]
+			row := t.Data[sample][int(it)*len(t.columns):][:len(t.columns)]
 			for k, c := range t.columns {
-				row[k] = result(c)[i]
+				row[k] = math.Float64frombits(w.results[c*pitch+i])
 			}
 			t.Len[sample] = max(t.Len[sample], int(it)+1)
 		}
