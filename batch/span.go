@@ -14,7 +14,7 @@ import (
 // A span is some chunks, consecutive among those that are to be run, in one batch for the engine: as many as it
 // wishes to have at a time. Files, shards and the journal know chunks only, whatever the engine.
 type span struct {
-	number int      // among the spans of the method
+	number int      // among the spans of the sweep
 	n      int      // samples
 	chunks []*Chunk // all whole but the last of the method: number k begins at sample k*ChunkSize
 
@@ -53,10 +53,7 @@ type dealer struct {
 	chunks int              // of a span
 	memory *memory
 	pieces *pieces
-
-	mu     sync.Mutex // guards what follows
-	chunk  int        // the first that is not dealt
-	number int        // of the next span
+	chunk  int // the first that is not dealt
 }
 
 func newDealer(sw *Sweep, method int, prog *program.Program, m *memory) *dealer {
@@ -85,15 +82,24 @@ func (d *dealer) columns() int {
 	return k
 }
 
-// most bounds the number of spans.
-func (d *dealer) most() int { return (d.sw.chunks() + d.chunks - 1) / d.chunks }
-
-// next is the next span, nil when all are dealt. Its columns are to be given back.
+// next is the next span, without columns; nil when all are dealt.
 func (d *dealer) next() *span {
-	s := d.deal()
+	s := &span{}
+	for ; len(s.chunks) < d.chunks && d.chunk < d.sw.chunks(); d.chunk++ {
+		if d.sw.Own == nil || d.sw.Own(d.method, d.chunk) {
+			n := d.sw.chunkLen(d.chunk)
+			s.chunks = append(s.chunks, &Chunk{Method: d.method, Index: d.chunk, First: int64(d.chunk) * ChunkSize, Program: d.prog, Batch: &program.Batch{N: n}})
+			s.n += n
+		}
+	}
 	if len(s.chunks) == 0 {
 		return nil
 	}
+	return s
+}
+
+// furnish gives a span its columns, which are to be given back to d.memory.
+func (d *dealer) furnish(s *span) {
 	s.columns = d.memory.take(d.columns() * s.n)
 	rest := s.columns
 	columns := func(k int) [][]float64 {
@@ -113,25 +119,6 @@ func (d *dealer) next() *span {
 	for k, c := range s.chunks {
 		c.Batch.In, c.Batch.Out = cut(drawn, k*ChunkSize, c.Batch.N), cut(s.out, k*ChunkSize, c.Batch.N)
 	}
-	return s
-}
-
-// deal takes the next chunks.
-func (d *dealer) deal() *span {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	s := &span{number: d.number}
-	for ; len(s.chunks) < d.chunks && d.chunk < d.sw.chunks(); d.chunk++ {
-		if d.sw.Own == nil || d.sw.Own(d.method, d.chunk) {
-			n := d.sw.chunkLen(d.chunk)
-			s.chunks = append(s.chunks, &Chunk{Method: d.method, Index: d.chunk, First: int64(d.chunk) * ChunkSize, Program: d.prog, Batch: &program.Batch{N: n}})
-			s.n += n
-		}
-	}
-	if len(s.chunks) > 0 {
-		d.number++
-	}
-	return s
 }
 
 // memory keeps the columns of spans for those to come, of other methods too.

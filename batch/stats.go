@@ -40,11 +40,12 @@ type tallies struct {
 	idle    []*tally   // of cells that are complete, to be used again
 	cells   []Cell
 	done    []bool
+	left    int // cells that are not complete
 }
 
 func newTallies(sw *Sweep, prog *program.Program, spec Spec) *tallies {
 	n := sw.Grid.Len()
-	return &tallies{sw: sw, spec: spec, columns: newColumns(prog), open: make([]*tally, n), cells: make([]Cell, n), done: make([]bool, n)}
+	return &tallies{sw: sw, spec: spec, columns: newColumns(prog), open: make([]*tally, n), cells: make([]Cell, n), done: make([]bool, n), left: n}
 }
 
 // add counts a chunk's samples and returns how many converged.
@@ -64,6 +65,9 @@ func (ts *tallies) add(c *Chunk) (converged int64) {
 			ts.mu.Lock()
 			ts.cells[point], ts.done[point], ts.open[point] = cell, true, nil
 			ts.idle = append(ts.idle, t)
+			if ts.left--; ts.left == 0 {
+				ts.idle = nil
+			}
 			ts.mu.Unlock()
 		}
 		at += k

@@ -265,67 +265,15 @@ func (sw *Sweep) Run(ctx context.Context) (*Report, error) {
 	for _, q := range p.Params {
 		rep.Params = append(rep.Params, q.Name)
 	}
-	progress := &meter{report: sw.Progress, now: Progress{
-		Total: sw.owned()}}
-	m := &memory{}
-	plans := make([]func() (*plan, error), len(sw.Methods))
-	for i, spec := range sw.Methods {
-		plans[i] = sync.OnceValues(func() (*plan, error) { return sw.plan(i, spec, m) })
-	}
-	var ahead sync.WaitGroup
-	defer ahead.Wait()
-	for i := range plans {
-		pl, err := plans[i]()
-		plans[i] = nil // its machine code may go
-		if err != nil {
-			return rep, err
-		}
-		if i+1 < len(plans) {
-			next := plans[i+1]
-			ahead.Go(func() { next() }) // compiled while this method runs
-		}
-		progress.method(pl.spec)
-		cells, err := sw.method(ctx, pl, m, progress)
-		rep.Cells = append(rep.Cells, cells...)
-		if err != nil {
-			return rep, err
+	c := newCourse(sw)
+	err := crew(ctx, sw.threads(), c.work)
+	c.ahead.Wait()
+	if sw.Own == nil {
+		for _, o := range c.outcomes {
+			rep.Cells = append(rep.Cells, o.cells(err)...)
 		}
 	}
-	return rep, nil
-}
-
-// plan is a method that is ready to run.
-type plan struct {
-	spec   Spec
-	dealer *dealer
-	exe    program.Executable // of the dealer's program
-	paths  compiled           // for pathDeviation; nothing where it is not called
-}
-
-// compiled is a program and what an engine made of it.
-type compiled struct {
-	prog *program.Program
-	exe  program.Executable
-}
-
-func (sw *Sweep) plan(index int, spec Spec, m *memory) (*plan, error) {
-	spec, err := spec.Resolve(sw.Model.Problem())
-	if err != nil {
-		return nil, err
-	}
-	prog, err := Compile(sw.Model, spec, Options{Limits: sw.Limits, DType: sw.DType, Split: sw.Split})
-	if err != nil {
-		return nil, err
-	}
-	p := &plan{spec: spec, dealer: newDealer(sw, index, prog, m)}
-	if p.exe, err = sw.Engine.Compile(p.dealer.runs); err != nil || sw.Own != nil {
-		return p, err
-	}
-	if p.paths.prog, err = sw.compilePaths(spec); err != nil {
-		return nil, err
-	}
-	p.paths.exe, err = sw.Engine.Compile(p.paths.prog)
-	return p, err
+	return rep, err
 }
 
 func (sw *Sweep) defaults() map[string]float64 {
@@ -357,46 +305,6 @@ func (sw *Sweep) threads() int {
 		return wideSpans
 	}
 	return runtime.GOMAXPROCS(0)
-}
-
-// method runs all samples of one method.
-func (sw *Sweep) method(ctx context.Context, p *plan, m *memory, progress *meter) ([]Cell, error) {
-	d := p.dealer
-	t := newTallies(sw, d.prog, p.spec)
-	inOrder := newSequence()
-	err := each(ctx, sw.threads(), d.most(), func(ctx context.Context, _ int) error {
-		s := d.next()
-		if s == nil {
-			return nil
-		}
-		defer m.put(s.columns)
-		if err := s.run(ctx, sw, p.exe, d.pieces); err != nil {
-			return err
-		}
-		if sw.Sink != nil {
-			if err := inOrder.wait(ctx, s.number); err != nil {
-				return err
-			}
-			for _, c := range s.chunks {
-				if err := sw.Sink(c); err != nil {
-					return err
-				}
-			}
-			inOrder.pass()
-		}
-		// What has been delivered is counted, even if the sweep is to end now.
-		return s.each(context.WithoutCancel(ctx), 0, len(s.chunks), func(_ int, c *Chunk) error {
-			progress.add(int64(c.Batch.N), t.add(c), int64(c.Loaded))
-			return nil
-		})
-	})
-	if sw.Own != nil {
-		return nil, err
-	}
-	if err == nil {
-		err = sw.pathDeviation(ctx, p.paths, t.cells)
-	}
-	return t.finished(err), err
 }
 
 // chunks is how many chunks a method has.
@@ -500,28 +408,35 @@ func (t startTable) Fill(first int, out [][]float64) error {
 	return nil
 }
 
-// each calls work for 0..n-1 on so many threads; the first error ends it.
-func each(ctx context.Context, threads, n int, work func(ctx context.Context, i int) error) error {
+// crew calls work on so many threads until it says that there is none left; the first error ends it.
+func crew(ctx context.Context, threads int, work func(ctx context.Context) (more bool, err error)) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	var next atomic.Int64
 	var wg sync.WaitGroup
 	for range threads {
 		wg.Go(func() {
-			for ctx.Err() == nil {
-				i := int(next.Add(1)) - 1
-				if i >= n {
-					return
-				}
-				if err := work(ctx, i); err != nil {
+			for more := true; more && ctx.Err() == nil; {
+				var err error
+				if more, err = work(ctx); err != nil {
 					cancel(err)
-					return
 				}
 			}
 		})
 	}
 	wg.Wait()
 	return context.Cause(ctx)
+}
+
+// each calls work for 0..n-1 on so many threads; the first error ends it.
+func each(ctx context.Context, threads, n int, work func(ctx context.Context, i int) error) error {
+	var next atomic.Int64
+	return crew(ctx, threads, func(ctx context.Context) (bool, error) {
+		i := int(next.Add(1)) - 1
+		if i >= n {
+			return false, nil
+		}
+		return true, work(ctx, i)
+	})
 }
 
 // cut is entries at..at+n-1 of each column.

@@ -1,0 +1,153 @@
+package batch
+
+import (
+	"context"
+	"sync"
+
+	"invar/program"
+)
+
+// course is a sweep on its way. Its work is dealt out to threads one after the other: the spans of a method, then the pieces
+// of its path deviations, then the next method, so that no thread waits for others where a method ends.
+type course struct {
+	sw       *Sweep
+	progress *meter
+	memory   memory
+	inOrder  *sequence // of spans, for Sink
+	ahead    sync.WaitGroup
+
+	mu       sync.Mutex // guards what follows
+	plans    []func() (*run, error)
+	now      *run      // of the method that is dealt
+	outcomes []outcome // of the methods that have begun
+	spans    int       // dealt
+}
+
+// outcome is what has come of a method.
+type outcome struct {
+	tallies    *tallies
+	deviations []float64 // [grid point]; none in a part of a divided sweep
+}
+
+// cells are all cells or, after an error, those that were complete.
+func (o outcome) cells(err error) []Cell {
+	for point, d := range o.deviations {
+		o.tallies.cells[point].PathDeviation = d
+	}
+	return o.tallies.finished(err)
+}
+
+func newCourse(sw *Sweep) *course {
+	c := &course{sw: sw, progress: &meter{report: sw.Progress, now: Progress{Total: sw.owned()}}, inOrder: newSequence()}
+	for i, spec := range sw.Methods {
+		c.plans = append(c.plans, sync.OnceValues(func() (*run, error) { return c.plan(i, spec) }))
+	}
+	return c
+}
+
+// run is a method that is ready to run.
+type run struct {
+	dealer     *dealer
+	exe        program.Executable // of the dealer's program
+	tallies    *tallies
+	deviations *deviations // nil in a part of a divided sweep
+}
+
+func (c *course) plan(index int, spec Spec) (*run, error) {
+	sw := c.sw
+	spec, err := spec.Resolve(sw.Model.Problem())
+	if err != nil {
+		return nil, err
+	}
+	prog, err := Compile(sw.Model, spec, Options{Limits: sw.Limits, DType: sw.DType, Split: sw.Split})
+	if err != nil {
+		return nil, err
+	}
+	r := &run{dealer: newDealer(sw, index, prog, &c.memory), tallies: newTallies(sw, prog, spec)}
+	if r.exe, err = sw.Engine.Compile(r.dealer.runs); err != nil || sw.Own != nil {
+		return r, err
+	}
+	r.deviations, err = sw.newDeviations(spec)
+	return r, err
+}
+
+// work does the next piece of work, and reports whether there may be more.
+func (c *course) work(ctx context.Context) (more bool, err error) {
+	c.mu.Lock()
+	do, err := c.next()
+	c.mu.Unlock()
+	if do == nil || err != nil {
+		return false, err
+	}
+	return true, do(ctx)
+}
+
+// next deals out a piece of work, nil when all is dealt.
+func (c *course) next() (func(context.Context) error, error) {
+	for {
+		if r := c.now; r != nil {
+			if s := r.dealer.next(); s != nil {
+				s.number = c.spans
+				c.spans++
+				return func(ctx context.Context) error { return c.span(ctx, r, s) }, nil
+			}
+			if r.deviations != nil {
+				if from, to := r.deviations.next(); from < to {
+					return func(ctx context.Context) error { return r.deviations.run(ctx, from, to) }, nil
+				}
+			}
+		}
+		if len(c.outcomes) == len(c.plans) {
+			return nil, nil
+		}
+		if err := c.begin(); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// begin makes the next method ready, and has the one after it compiled meanwhile.
+func (c *course) begin() error {
+	k := len(c.outcomes)
+	r, err := c.plans[k]()
+	if err != nil {
+		return err
+	}
+	o := outcome{tallies: r.tallies}
+	if r.deviations != nil {
+		o.deviations = r.deviations.of
+	}
+	c.now, c.outcomes = r, append(c.outcomes, o)
+	c.progress.method(r.tallies.spec)
+	c.plans[k] = nil // its machine code may go when it has run
+	if k+1 < len(c.plans) {
+		next := c.plans[k+1]
+		c.ahead.Go(func() { next() })
+	}
+	return nil
+}
+
+// span runs, delivers and counts the samples of a span.
+func (c *course) span(ctx context.Context, r *run, s *span) error {
+	r.dealer.furnish(s)
+	defer c.memory.put(s.columns)
+	if err := s.run(ctx, c.sw, r.exe, r.dealer.pieces); err != nil {
+		return err
+	}
+	if c.sw.Sink != nil {
+		if err := c.inOrder.wait(ctx, s.number); err != nil {
+			return err
+		}
+		for _, chunk := range s.chunks {
+			if err := c.sw.Sink(chunk); err != nil {
+				return err
+			}
+		}
+		c.inOrder.pass()
+	}
+	// What has been delivered is counted, even if the sweep is to end now.
+	return s.each(context.WithoutCancel(ctx), 0, len(s.chunks), func(_ int, chunk *Chunk) error {
+		c.progress.add(int64(chunk.Batch.N), r.tallies.add(chunk), int64(chunk.Loaded))
+		return nil
+	})
+}
