@@ -9,19 +9,13 @@ import (
 	"invar/program"
 )
 
-// pathStarts and pathIterations bound what path_deviation looks at.
+// pathStarts and pathIterations bound what Cell.PathDeviation looks at.
 const (
 	pathStarts     = 64
 	pathIterations = 30
 )
 
-// deviations computes the scale-invariance scores of one method: for each grid point, over the first
-// 64 starts and the first 30 iterations, the largest distance between the path there
-// and the path of the same start at the reference point, relative to the distance from
-// the start to the nearest minimum (where none is known: to the end of the
-// reference path). Convergence tests are off; a path that ends early stays where it is. Zero
-// is invariant; +Inf is a path that diverged where the reference did not (or the
-// other way round).
+// deviations computes the scores of scale invariance (Cell.PathDeviation) of one method.
 type deviations struct {
 	sw     *Sweep
 	prog   *program.Program

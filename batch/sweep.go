@@ -115,10 +115,16 @@ type Cell struct {
 	IterationsMedian, IterationsP90 float64
 	LossMedian, DistanceMedian      float64
 
-	Fallbacks     int64   // steps that were not the method's own
-	Evaluations   int64   // of the problem
-	PathDeviation float64 // see Sweep.pathDeviation; zero is scale-invariant
-	Seconds       float64 // processor time of the samples
+	Fallbacks   int64   // steps that were not the method's own
+	Evaluations int64   // of the problem
+	Seconds     float64 // processor time of the samples
+
+	// The scale-invariance score: over the first 64 starts and the first 30 iterations, the largest distance between the path at
+	// this grid point and the path of the same start at the reference point, relative to the distance from
+	// the start to the nearest minimum (where none is known: to the end of the reference path). Convergence tests are off; a path
+	// that ends early stays where it is. Zero is invariant; +Inf is a path that diverged where the reference did not (or the
+	// other way round).
+	PathDeviation float64
 }
 
 // Report is the answer of a Sweep.
