@@ -210,10 +210,22 @@ func (m *machine) bits(t program.Type, at int) uint64 {
 	return m.u[at]
 }
 
-// run executes the code for lanes 0..n-1.
-func (c *code) run(m *machine, n int) {
+// patience is how many instructions are executed between two looks at whether to stop: a few milliseconds of work at most.
+const patience = 1000
+
+// run executes the code for lanes 0..n-1. If done is closed before it comes to the end, it stops early and reports false.
+func (c *code) run(m *machine, n int, done <-chan struct{}) bool {
 	u, t, s := m.u, m.t, m.s
+	left := patience
 	for pc := 0; pc < len(c.insts); pc++ {
+		if left--; left == 0 {
+			select {
+			case <-done:
+				return false
+			default:
+				left = patience
+			}
+		}
 		in := &c.insts[pc]
 		switch in.op {
 		case kFMACCC:
@@ -330,6 +342,7 @@ func (c *code) run(m *machine, n int) {
 			}
 		}
 	}
+	return true
 }
 
 // numbers executes one of the instructions that there are for F64 and for F32: on the columns f and, as bits, w, with

@@ -45,7 +45,7 @@ func (f *Func) Run(n int, in, out [][]float64) {
 		for i, p := range f.code.in {
 			copy(m.f[p.at:][:n], in[i][first:][:n])
 		}
-		f.code.run(m, n)
+		f.code.run(m, n, nil)
 		for i, p := range f.code.out {
 			o := out[i][first:][:n]
 			if p.scalar {
@@ -76,7 +76,7 @@ func (f *Func) RunBits(n int, in, out [][]uint64) {
 				copy(m.u[p.at:][:n], x)
 			}
 		}
-		f.code.run(m, n)
+		f.code.run(m, n, nil)
 		for i, p := range f.code.out {
 			o := out[i][first:][:n]
 			switch {

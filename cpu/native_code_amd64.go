@@ -4,7 +4,6 @@ package cpu
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"unsafe"
 
@@ -30,6 +29,10 @@ type frame struct {
 	ended                   uintptr // samples that end with their next step, a column a slot
 	endedCount              int
 	active                  int // lanes that hold a running sample
+	left                    int // operations until the call leaves at a point
+	point                   int // where it has left, 0: it has come to its end
+	kept                    [5]uintptr
+	executed                int // operations, with emitOptions.count
 }
 
 const (
@@ -55,6 +58,10 @@ const (
 	frameEnded      = int32(unsafe.Offsetof(frame{}.ended))
 	frameEndedCount = int32(unsafe.Offsetof(frame{}.endedCount))
 	frameActive     = int32(unsafe.Offsetof(frame{}.active))
+	frameLeft       = int32(unsafe.Offsetof(frame{}.left))
+	framePoint      = int32(unsafe.Offsetof(frame{}.point))
+	frameKept0      = int32(unsafe.Offsetof(frame{}.kept))
+	frameExecuted   = int32(unsafe.Offsetof(frame{}.executed))
 )
 
 // geometry is how a program's samples lie in memory.
@@ -92,10 +99,11 @@ func (g *geometry) columns() int    { return g.fixed + g.moving + 1 }
 type native struct {
 	geometry
 	stages             *program.Stages
-	setup, step, final int  // offsets of the functions
-	runs               bool // step has runs in it
-	below, above       int  // scratch memory
-	cost               [3]float64
+	setup, step, final int        // offsets of the functions
+	runs               bool       // step has runs in it
+	below, above       int        // scratch memory
+	cost               [3]float64 // operations on vectors for a strip in setup, step, final; all of a call where there are points
+	options            emitOptions
 	consts             []uint64
 	tables             []float64
 	code               []byte
@@ -107,25 +115,18 @@ type emitOptions struct {
 	vectors, strips int
 	list            bool
 	noRun           bool
+	count           bool // the code counts the operations that it executes
+	call            int  // operations of a call, for callOperations
 }
-
-// maxStep bounds the operations that one step may take, in vectors: some 10 ms.
-// Programs beyond it are left to the portable engine, which can be interrupted.
-const maxStep = 2e7
 
 // emitProgram writes the code of p.
 func emitProgram(p *program.Program, isa *isa, o emitOptions) (n *native, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			s, ok := r.(string)
-			if !ok {
-				panic(r)
-			}
-			n, err = nil, fmt.Errorf("%s", s)
-		}
-	}()
+	defer limits(&err)
 	st := p.Stage()
-	n = &native{stages: st}
+	if o.call == 0 {
+		o.call = callOperations
+	}
+	n = &native{stages: st, options: o}
 	n.geometry = geometry{isa: isa, inputs: len(p.In), fixed: st.Fixed, moving: len(st.Kept) - st.Fixed, results: len(p.Results)}
 	n.makeRun(p)
 	step := lower(st.Step, n.moving, isa.zmm, false)
@@ -142,13 +143,12 @@ func emitProgram(p *program.Program, isa *isa, o emitOptions) (n *native, err er
 	n.runs = run != nil
 	setup := lower(st.Setup, len(st.Setup.Out), isa.zmm, ordered)
 	final := lower(reported(st.Final), len(st.Final.Out), isa.zmm, ordered)
-	if step.cost > maxStep || setup.cost > maxStep || final.cost > maxStep {
-		return nil, fmt.Errorf("a step of %.0f operations, at most %.0f are allowed in native code", step.cost, maxStep)
+	if most := callOperations / n.width(); n.columns() > most { // each may move when a sample ends
+		return nil, limitError(fmt.Sprintf("%d slots, at most %d are allowed in native code", n.columns(), most))
 	}
-	if bytes := max(n.columns(), n.inputs, n.results) * n.endedPitch(); bytes > maxScratch {
-		return nil, fmt.Errorf("%d slots, inputs and results, too many for native code", max(n.columns(), n.inputs, n.results))
+	if columns := max(n.inputs, n.results); columns*n.endedPitch() > maxScratch {
+		return nil, limitError(fmt.Sprintf("%d inputs or results, at most %d are allowed in native code", columns, maxScratch/n.endedPitch()))
 	}
-	n.cost = [3]float64{setup.cost, step.cost, final.cost}
 
 	a := &amd64.Asm{List: o.list}
 	consts := &constants{isa: isa, index: map[uint64]int{}}
@@ -168,7 +168,8 @@ func emitProgram(p *program.Program, isa *isa, o emitOptions) (n *native, err er
 			e = n.emitMap(a, consts, l, in, inPitch, outPitch)
 		}
 		n.below, n.above = max(n.below, e.below()), max(n.above, e.above())
-		*[]*int{&n.setup, &n.step, &n.final}[k] = int(start)
+		n.cost[k] = e.cost()
+		*[]*int{&n.setup, &n.step, &n.final}[k] = int(e.entry(start))
 	}
 	n.code = a.Code()
 	n.text = a.Text
@@ -236,6 +237,7 @@ func columnsAt(base amd64.Reg, n, pitch int) []address {
 // emitMap writes a function of columns: strip by strip from those at frame.in to those at frame.out.
 func (n *native) emitMap(a *amd64.Asm, consts *constants, l *lowered, in, inPitch, outPitch int) *emitter {
 	e := newEmitter(a, n.isa, n.vectors, l, consts, columnsAt(rIn, in, inPitch), columnsAt(rOut, len(l.out), outPitch))
+	e.options = n.options
 	a.MovRM(rConsts, amd64.M(rFrame, frameConsts))
 	a.MovRM(rScratch, amd64.M(rFrame, frameScratch))
 	a.MovRM(rIn, amd64.M(rFrame, frameIn))
@@ -244,7 +246,7 @@ func (n *native) emitMap(a *amd64.Asm, consts *constants, l *lowered, in, inPitc
 	strip := a.Label()
 	a.Bind(strip)
 	e.masksIn()
-	e.body(0, int32(len(l.nodes)))
+	e.whole()
 	e.finish()
 	a.RI(amd64.Add, rIn, int32(n.column()))
 	a.RI(amd64.Add, rOut, int32(n.column()))
@@ -263,6 +265,7 @@ func (n *native) stateColumns() []address {
 // that ends is moved to the list of ended ones as it was before the step, and a waiting one takes its lane.
 func (n *native) emitStep(a *amd64.Asm, consts *constants, l, run *lowered) *emitter {
 	e := newEmitter(a, n.isa, n.vectors, l, consts, n.stateColumns(), columnsAt(rOut, n.moving, n.column()))
+	e.options = n.options
 	a.MovRM(rConsts, amd64.M(rFrame, frameConsts))
 	a.MovRM(rScratch, amd64.M(rFrame, frameScratch))
 	a.MovRM(rCur, amd64.M(rFrame, frameCur))
@@ -278,7 +281,7 @@ func (n *native) emitStep(a *amd64.Asm, consts *constants, l, run *lowered) *emi
 		n.below, n.above = max(n.below, r.below()), max(n.above, r.above())
 	}
 	e.masksIn()
-	e.body(0, int32(len(l.nodes)))
+	e.whole()
 	e.finish()
 	test := l.out[n.moving]
 	e.inReg(test)
@@ -435,8 +438,8 @@ func (n *native) constantMemory() []uint64 {
 	return m
 }
 
-// budget is how many strip-steps (or mapped strips) of the given cost a call may take: some 50 microseconds.
+// budget is how many strip-steps (or mapped strips) of the given cost a call may take.
 func (n *native) budget(cost float64) int {
-	const operations = 100_000
-	return int(math.Max(1, operations/((cost+10)*float64(n.vectors))))
+	const around = 10 // a vector's operations that it costs to go on to the next strip
+	return int(max(1, float64(n.options.call)/(cost+around*float64(n.vectors))))
 }

@@ -129,13 +129,14 @@ const (
 // emitter writes one function's code.
 type emitter struct {
 	*lowered
-	a      *amd64.Asm
-	isa    *isa
-	v      int // vectors in a strip
-	consts *constants
-	in     []address // of each input and output, vector 0
-	out    []address
-	files  [2]file
+	a       *amd64.Asm
+	options emitOptions
+	isa     *isa
+	v       int // vectors in a strip
+	consts  *constants
+	in      []address // of each input and output, vector 0
+	out     []address
+	files   [2]file
 
 	reg      []int8 // group of each value, -1
 	home     []home
@@ -154,6 +155,11 @@ type emitter struct {
 	index    [len(indexRegs)]string
 	oldest   int
 	tables   map[uint64]int32
+
+	since  float64       // operations since the last point
+	counts [][2]float64  // of each loop around the position: the least and the greatest value of its counter
+	points []amd64.Label // where a call may leave and the next come back
+	leave  amd64.Label
 }
 
 // maxScratch bounds the memory for local arrays, which should fit a cache rather
@@ -165,7 +171,7 @@ func newEmitter(a *amd64.Asm, isa *isa, v int, l *lowered, consts *constants, in
 	e := &emitter{
 		lowered: l, a: a, isa: isa, v: v, consts: consts, in: in, out: out,
 		reg: make([]int8, n), home: make([]home, n), where: make([]int32, n), outsOf: make([][]int32, n), next: make([]int32, n), late: make([]bool, n),
-		cold: -1, tables: map[uint64]int32{},
+		cold: -1, tables: map[uint64]int32{}, counts: make([][2]float64, len(l.f.Loops)),
 	}
 	e.files[vectors].holds = make([]int32, isa.regs/v)
 	e.files[masks].holds = make([]int32, maskGroups/v)
@@ -192,7 +198,7 @@ func newEmitter(a *amd64.Asm, isa *isa, v int, l *lowered, consts *constants, in
 	for _, a := range l.f.Arrays {
 		below -= a.Len * v * isa.bytes
 		if below < -maxScratch {
-			panic(fmt.Sprintf("local arrays of more than %d bytes a strip", maxScratch))
+			panic(limitError(fmt.Sprintf("local arrays of more than %d bytes, which are allowed in native code", maxScratch)))
 		}
 		e.arrays = append(e.arrays, int32(below))
 	}

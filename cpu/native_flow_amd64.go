@@ -28,7 +28,7 @@ func (e *emitter) affine(r amd64.Reg, a program.Affine) {
 // ones are left to the portable engine.
 func (e *emitter) word(n int) int32 {
 	if n < math.MinInt32 || n > math.MaxInt32 {
-		panic(fmt.Sprintf("an index with the number %d, at most %d is allowed in native code", n, math.MaxInt32))
+		panic(limitError(fmt.Sprintf("an index with the number %d, at most %d is allowed in native code", n, math.MaxInt32)))
 	}
 	return int32(n)
 }
@@ -173,6 +173,9 @@ func (e *emitter) loopBlock(i int32) {
 	}
 	e.newIndices()
 	a.Bind(first)
+	before := e.since
+	e.since = float64(e.v * (1 + len(phis)))
+	e.enterLoop(id, lp)
 	e.body(i+1+int32(len(phis)), end)
 	e.now = end
 
@@ -211,6 +214,7 @@ func (e *emitter) loopBlock(i int32) {
 		e.unpin()
 	}
 	e.clearRegs()
+	e.afterTrip(lp, before)
 	a.MovRM(rTemp, e.counter(id))
 	a.RI(amd64.Add, rTemp, 1)
 	a.MovMR(e.counter(id), rTemp)
@@ -370,6 +374,7 @@ func (e *emitter) guardBlock(i int32) int32 {
 	e.body(i+1, end)
 	for _, m := range merges {
 		e.now = m
+		e.counted()
 		e.pinArgs(m)
 		d := e.blend(m)
 		c := e.class(m)

@@ -67,6 +67,9 @@ func (n *native) lowerRun(pressure int, ordered bool) *lowered {
 		return nil
 	}
 	l := lower(n.stages.Run, 0, n.isa.zmm, ordered)
+	if float64(len(l.nodes)*n.vectors) >= n.options.stretch() { // a run has no points
+		return nil
+	}
 	end := int32(len(l.nodes))
 	// The old state is needed until it is known whether a sample ends, and what is narrowed for all steps by each of them.
 	for v := range l.nodes {
@@ -95,6 +98,7 @@ type carried struct {
 // emitRun writes a run of the present strip. Control leaves it at its end.
 func (n *native) emitRun(a *amd64.Asm, consts *constants, l *lowered) *emitter {
 	e := newEmitter(a, n.isa, n.vectors, l, consts, n.stateColumns(), nil)
+	e.options = n.options
 	enter, step, ended, rare, over := a.Label(), a.Label(), a.Label(), a.Label(), a.Label()
 	var state []carried
 	for v := range l.nodes {

@@ -394,9 +394,7 @@ func (l *lowered) liveness() {
 
 	// How much is alive at once, and how much is to do.
 	delta := make([][2]int, n+2)
-	trips := 1.0
-	var times []float64
-	guards := 0
+	trips, guards := l.f.Trips(), 0
 	for i := range l.nodes {
 		x := &l.nodes[i]
 		if l.last[i] > int32(i) && x.op != program.OpConst && x.op != program.OpInput {
@@ -408,23 +406,13 @@ func (l *lowered) liveness() {
 			delta[l.last[i]][k]--
 		}
 		switch x.op {
-		case program.OpLoop:
-			lp := l.f.Loops[x.imm]
-			times = append(times, trips)
-			t := float64(lp.Hi.Const - lp.Lo.Const)
-			if len(lp.Hi.Terms)+len(lp.Lo.Terms) > 0 {
-				t = max(t, 8) // a triangle: about half of a side
-			}
-			trips *= max(1, t)
-		case program.OpEndLoop:
-			trips, times = times[len(times)-1], times[:len(times)-1]
 		case program.OpGuard:
 			guards++
 		case program.OpEndGuard:
 			guards--
 		}
 		if guards == 0 && !x.dead && x.op != program.OpConst && x.op != program.OpInput {
-			l.cost += trips
+			l.cost += trips[i]
 		}
 	}
 	alive := [2]int{}

@@ -3,6 +3,7 @@
 package cpu
 
 import (
+	"fmt"
 	"math"
 
 	"invar/cpu/internal/amd64"
@@ -14,12 +15,18 @@ func (e *emitter) body(from, to int32) {
 	for i := from; i < to; i++ {
 		x := &e.nodes[i]
 		e.now = i
+		if e.since >= e.options.stretch() && e.depth[i] == 0 {
+			e.cut(i)
+		}
 		switch {
 		case x.op == program.OpLoop:
 			e.loopBlock(i)
 			i = e.end[i]
 		case x.op == program.OpGuard:
 			i = e.guardBlock(i)
+			if most := float64(callOperations); e.since > most {
+				panic(limitError(fmt.Sprintf("a guard of %.0f operations on vectors, at most %.0f are allowed in native code", e.since, most)))
+			}
 		case x.dead || x.op == program.OpInput || x.op == program.OpConst || x.op == program.OpPhi:
 		case e.canWait(i):
 			e.late[i] = true
@@ -58,6 +65,7 @@ func (e *emitter) canWait(i int32) bool {
 
 func (e *emitter) instr(i int32) {
 	x := &e.nodes[i]
+	e.counted()
 	e.pinArgs(i)
 	switch x.op {
 	case program.OpLoad:

@@ -88,6 +88,11 @@ func TestNativeProblems(t *testing.T) {
 							}
 						}
 					}
+					got := p.NewBatch(n)
+					got.In = want.In
+					if n, most, err := cpu.LongestCall(p, set, got); err != nil || n > most || n == 0 {
+						t.Errorf("%s %s of %v on %s: a call of %d operations, want at most %d (error %v)", name, method.Name, float, set, n, most, err)
+					}
 					if tool == "" || pairs%7 != 0 || method.Name == "lbfgs" || method.Name == "momentum" { // one of a kind is enough
 						continue
 					}

@@ -77,6 +77,7 @@ type nativeExecutable struct {
 
 	constMem []uint64 // aligned
 	portable func() (program.Executable, error)
+	watch    func(*frame) // for tests: called after each call of the code
 
 	mu   sync.Mutex
 	idle []*lanes
@@ -125,6 +126,7 @@ type lanes struct {
 	number  []uint64 // column of the pool
 	strips  int      // in use
 	side    []int    // samples that Setup ended
+	done    <-chan struct{}
 }
 
 func (x *nativeExecutable) worker() *lanes {
@@ -237,29 +239,55 @@ func (w *lanes) abandon(b *program.Batch) {
 	for _, s := range w.number[w.frame.poolNext:w.frame.poolCount] {
 		zero(int(s))
 	}
+	for _, s := range w.ended[(w.x.columns()-1)*w.x.endedPitch()/8:][:w.frame.endedCount] {
+		zero(int(s))
+	}
 	for _, s := range w.side {
 		zero(s)
 	}
 }
 
-// call runs one function of the code. It is never inlined: its check of the stack is where the goroutine can
-// be stopped between calls.
-//
-//go:noinline
-func (w *lanes) call(offset int) {
-	enter(uintptr(unsafe.Pointer(&w.x.pages[0]))+uintptr(offset), &w.frame)
+// call runs one function of the code to its end, and reports whether it came there: not if the context ended before.
+func (w *lanes) call(offset int) bool {
+	f := &w.frame
+	for f.point = 0; ; {
+		f.left = w.x.options.call
+		w.enter(offset)
+		if f.point == 0 {
+			return true
+		}
+		select {
+		case <-w.done:
+			return false
+		default:
+		}
+	}
 }
 
-// mapColumns runs one of the functions that map columns to columns, for n samples.
-func (w *lanes) mapColumns(offset int, cost float64, in, out []uint64, n int) {
+// enter calls the code. It is never inlined: its check of the stack is where the goroutine can be stopped
+// between calls.
+//
+//go:noinline
+func (w *lanes) enter(offset int) {
+	enter(uintptr(unsafe.Pointer(&w.x.pages[0]))+uintptr(offset), &w.frame)
+	if watch := w.x.watch; watch != nil {
+		watch(&w.frame)
+	}
+}
+
+// mapColumns runs one of the functions that map columns to columns, for n samples. Like call it reports whether it came to the end.
+func (w *lanes) mapColumns(offset int, cost float64, in, out []uint64, n int) bool {
 	width := w.x.width()
 	chunk := w.x.budget(cost)
 	for first := 0; first < n; first += chunk * width {
 		w.frame.in = addressOf(in) + uintptr(8*first)
 		w.frame.out = addressOf(out) + uintptr(8*first)
 		w.frame.strips = min(chunk, (n-first+width-1)/width)
-		w.call(offset)
+		if !w.call(offset) {
+			return false
+		}
 	}
+	return true
 }
 
 // work runs samples until none are left or ctx ends; t is nil where no trace is wanted.
@@ -268,25 +296,28 @@ func (x *nativeExecutable) work(ctx context.Context, b *program.Batch, t *tracin
 	defer x.release(w)
 	f := &w.frame
 	f.cur, f.next = addressOf(w.moving[0]), addressOf(w.moving[1])
-	w.side = w.side[:0]
+	w.side, w.done = w.side[:0], ctx.Done()
+	f.endedCount = 0
 	f.active, f.poolNext, f.poolCount = 0, 0, 0
 	w.strips = x.strips
 	for s := range x.strips {
 		*w.running(s) = 0
 	}
 	steps := x.budget(x.cost[1])
-	done := ctx.Done()
 	for more := true; ; {
 		select {
-		case <-done:
-			if f.active > 0 || f.poolNext < f.poolCount || next.Load() < int64(b.N) {
+		case <-w.done:
+			if f.active > 0 || f.poolNext < f.poolCount || f.endedCount > 0 || next.Load() < int64(b.N) {
 				w.abandon(b)
 				return ctx.Err()
 			}
 		default:
 		}
 		if more && f.poolNext == f.poolCount {
-			more = w.fill(b, next, share)
+			var ok bool
+			if more, ok = w.fill(b, next, share); !ok {
+				continue
+			}
 		}
 		w.place()
 		if f.active == 0 {
@@ -302,19 +333,21 @@ func (x *nativeExecutable) work(ctx context.Context, b *program.Batch, t *tracin
 		}
 		f.steps, f.runBudget = max(1, steps/w.strips), steps
 		if t != nil {
-			w.trace(t)
+			if !w.trace(t) {
+				continue
+			}
 			f.steps, f.runBudget = 1, 0
 		}
 		f.strips = w.strips
-		f.endedCount = 0
-		w.call(x.step)
-		w.collect(b)
+		if w.call(x.step) {
+			w.collect(b)
+		}
 	}
 }
 
 // fill makes the batch's next samples wait in the pool, and reports whether
-// there may be more.
-func (w *lanes) fill(b *program.Batch, next *atomic.Int64, share int) bool {
+// there may be more; ok is false if the context has ended before they could.
+func (w *lanes) fill(b *program.Batch, next *atomic.Int64, share int) (more, ok bool) {
 	x, f := w.x, &w.frame
 	want := min(x.poolLen, max(1, share))
 	// Towards the end the shares get smaller, so that all cores end together.
@@ -325,18 +358,18 @@ func (w *lanes) fill(b *program.Batch, next *atomic.Int64, share int) bool {
 	n := min(want, b.N-first)
 	f.poolNext, f.poolCount = 0, max(0, n)
 	if n <= 0 {
-		return false
+		return false, true
 	}
 	for i := range b.In {
 		col := w.in[i*pitch(x.poolLen)/8:]
 		copy(floats(col[:n]), b.In[i][first:first+n])
 	}
-	w.mapColumns(x.setup, x.cost[0], w.in, w.pool, n)
-	if !x.stages.Ended {
+	ok = w.mapColumns(x.setup, x.cost[0], w.in, w.pool, n)
+	if !ok || !x.stages.Ended {
 		for i := range n {
 			w.number[i] = uint64(first + i)
 		}
-		return first+n < b.N
+		return first+n < b.N, ok
 	}
 	// The status stands where the numbers will: close the gaps of samples that ended at once.
 	to := 0
@@ -355,7 +388,7 @@ func (w *lanes) fill(b *program.Batch, next *atomic.Int64, share int) bool {
 		to++
 	}
 	f.poolCount = to
-	return first+n < b.N
+	return first+n < b.N, true
 }
 
 func floats(u []uint64) []float64 {
@@ -440,13 +473,15 @@ func (w *lanes) closeUp() {
 	}
 }
 
-// collect writes the results of the samples that ended.
+// collect writes the results of the samples that ended, if the context leaves time for it.
 func (w *lanes) collect(b *program.Batch) {
 	x, n := w.x, w.frame.endedCount
 	if n == 0 {
 		return
 	}
-	w.mapColumns(x.final, x.cost[2], w.ended, w.results, n)
+	if !w.mapColumns(x.final, x.cost[2], w.ended, w.results, n) {
+		return
+	}
 	number := w.ended[(x.columns()-1)*x.endedPitch()/8:][:n]
 	// Samples often end in the order in which they began: long stretches of successive numbers are copied.
 	stretches := 1
@@ -473,6 +508,7 @@ func (w *lanes) collect(b *program.Batch) {
 		}
 		from = to
 	}
+	w.frame.endedCount = 0
 }
 
 // finishSide runs the samples that ended at once. They report what Setup makes of

@@ -53,8 +53,9 @@ func (x *nativeExecutable) tracing(b *program.Batch) *tracing {
 	return t
 }
 
-// trace records the iterates that the next step of the running lanes makes.
-func (w *lanes) trace(t *tracing) {
+// trace records the iterates that the next step of the running lanes makes. It reports whether the context left time
+// for it.
+func (w *lanes) trace(t *tracing) bool {
 	x, width, pitch := w.x, w.x.width(), w.x.endedPitch()/8
 	moving := w.now()
 	for _, c := range t.state {
@@ -67,7 +68,9 @@ func (w *lanes) trace(t *tracing) {
 			copy(to[s*width:(s+1)*width], from[at+s*strip:])
 		}
 	}
-	w.mapColumns(x.final, x.cost[2], w.ended, w.results, w.strips*width)
+	if !w.mapColumns(x.final, x.cost[2], w.ended, w.results, w.strips*width) {
+		return false
+	}
 	iteration := floats(w.results[t.iteration*pitch:])
 	for s := range w.strips {
 		number := w.fixed[s*x.fixedStrip()/8+x.fixed*width:][:width]
@@ -89,4 +92,5 @@ func (w *lanes) trace(t *tracing) {
 			t.Len[sample] = max(t.Len[sample], int(it)+1)
 		}
 	}
+	return true
 }

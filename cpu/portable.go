@@ -176,25 +176,31 @@ func (x *executable) work(ctx context.Context, b *program.Batch, next *atomic.In
 			n := min(free, b.N-first)
 			more = n == free
 			if n > 0 {
-				w.fill(b, first, n)
+				if !w.fill(b, first, n, done) {
+					return ctx.Err()
+				}
 				continue
 			}
 		}
 		if w.live == 0 {
 			return nil
 		}
-		x.step.run(w.step, w.live)
+		if !x.step.run(w.step, w.live, done) {
+			return ctx.Err()
+		}
 		w.collect(b, 0)
 	}
 }
 
-// fill sets up samples first..first+n-1 behind the running lanes.
-func (w *worker) fill(b *program.Batch, first, n int) {
+// fill sets up samples first..first+n-1 behind the running lanes. It reports false if done was closed before.
+func (w *worker) fill(b *program.Batch, first, n int, done <-chan struct{}) bool {
 	x, m := w.x, w.setup
 	for i, p := range x.setup.in {
 		copy(m.f[p.at:][:n], b.In[i][first:])
 	}
-	x.setup.run(m, n)
+	if !x.setup.run(m, n, done) {
+		return false
+	}
 	at := w.live
 	for i, p := range x.setup.out {
 		to := x.step.in[i].at + at
@@ -210,6 +216,7 @@ func (w *worker) fill(b *program.Batch, first, n int) {
 	}
 	w.live += n
 	w.collect(b, at)
+	return true
 }
 
 // collect looks at the lanes from the given one on: it traces new iterates, writes the results of
