@@ -138,15 +138,19 @@ func BenchmarkCompileSize(b *testing.B) {
 	}
 }
 
+// oneThread is the fastest engine, on one processor.
+func oneThread() program.Engine {
+	if _, err := cpu.NewNative(); err != nil {
+		return cpu.Portable{Threads: 1}
+	}
+	return cpu.Native{Threads: 1}
+}
+
 // BenchmarkSweep runs whole sweeps, report and all, of 1e4 and 1e5 samples and ten times as many: bytes a sample is what
 // is allocated in all, not what is in use at a time.
 func BenchmarkSweep(b *testing.B) {
 	const starts = 10_000
-	engine, _ := cpu.Auto()
-	if e, ok := engine.(cpu.Native); ok {
-		e.Threads = 1 // the driver keeps all threads busy
-		engine = e
-	}
+	engine := oneThread() // the driver keeps all threads busy
 	for _, c := range []struct{ problem, method string }{
 		{"square", "gd"}, {"square", "newton"}, {"rosenbrock", "lm"}, {"rosenbrock", "bfgs"}, {"problems/expsin.toml", "gn"},
 	} {
@@ -240,11 +244,7 @@ func median(x []float64) float64 {
 
 // arithmetic prepares the samples of a sweep; what it returns runs them on all threads and returns the seconds that took.
 func arithmetic(b *testing.B, sw *batch.Sweep) func() float64 {
-	engine, _ := cpu.Auto()
-	if e, ok := engine.(cpu.Native); ok {
-		e.Threads = 1
-		engine = e
-	}
+	engine := oneThread()
 	p := sw.Model.Problem()
 	starts := make([][]float64, p.N())
 	for i := range starts {

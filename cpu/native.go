@@ -10,9 +10,8 @@ import (
 // or AVX2 where that is all there is, for F64s and F32s. It gives the bits of Portable. NewNative says whether it works here; the zero
 // value compiles for the best instruction set and otherwise fails.
 //
-// A program whose single step takes more operations than a call into machine code may
-// last (calls cannot be interrupted) runs on Portable, and so does a batch that wants a trace of slots that are
-// not results, or of iterates that Setup makes.
+// Compile fails, with an error that wraps program.ErrUnfit, where a program is too large: its local arrays, its slots. OrPortable
+// is for those. A batch that wants a trace of slots that are not results, or of iterates that Setup makes, runs on Portable.
 type Native struct {
 	// Set is the instruction set, "avx512" or "avx2"; empty: the best that the processor has.
 	Set string
@@ -47,11 +46,17 @@ func (e Native) Compile(p *program.Program) (program.Executable, error) {
 	return e.compile(p)
 }
 
+// OrPortable is an engine that runs on e, and on Portable the programs that e cannot run. Say is called with the reason, once
+// for each name of such a program.
+func (e Native) OrPortable(say func(error)) program.Engine {
+	return program.WithSpare(e, Portable{Threads: e.Threads}, say)
+}
+
 // NewNative returns the native engine, or an error that says why there is none:
 // the processor, the operating system, or a system that forbids executable pages.
 func NewNative() (program.Engine, error) { return newNative(bestSet) }
 
-// Auto returns the fastest engine that works here. Where that is not native code,
+// Auto returns the fastest engine that works here, for any program. Where that is not native code,
 // note is a line that says why.
 func Auto() (e program.Engine, note string) { return automatic(bestSet) }
 
@@ -64,9 +69,9 @@ func newNative(best func() (string, error)) (program.Engine, error) {
 }
 
 func automatic(best func() (string, error)) (e program.Engine, note string) {
-	e, err := newNative(best)
+	s, err := best()
 	if err != nil {
-		return Portable{}, fmt.Sprintf("%v; using the portable engine", err)
+		return Portable{}, fmt.Sprintf("cpu: no native code: %v; using the portable engine", err)
 	}
-	return e, ""
+	return Native{Set: s}.OrPortable(func(error) {}), ""
 }

@@ -103,8 +103,22 @@ func TestNativeEngine(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, isa := range s {
-		t.Run(isa.name, func(t *testing.T) { progtest.Engine(t, Native{Set: isa.name}, 120, program.F64, program.F32) })
+		t.Run(isa.name, func(t *testing.T) { progtest.Engine(t, onlyNative{t, Native{Set: isa.name}}, 120, program.F64, program.F32) })
 	}
+}
+
+// onlyNative is an engine that has no other run its programs.
+type onlyNative struct {
+	t *testing.T
+	Native
+}
+
+func (e onlyNative) Compile(p *program.Program) (program.Executable, error) {
+	x, err := e.Native.Compile(p)
+	if _, ok := x.(*nativeExecutable); !ok && err == nil {
+		e.t.Errorf("%s is a %T, want native code", p.Name, x)
+	}
+	return x, err
 }
 
 // agree holds all variants of a random program against its definition.

@@ -8,10 +8,12 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"invar/program"
+	"invar/program/progtest"
 )
 
 // work is a piece of a function: b.Add and the like, written for the value x.
@@ -323,5 +325,59 @@ func BenchmarkNativeCalls(b *testing.B) {
 				}
 			})
 		}
+	}
+}
+
+// arrays is a program with local arrays that are too large for machine code.
+func arrays() *program.Program {
+	b := program.NewBuilder("f")
+	x := b.Input("x", program.F64)
+	a := b.NewArray(1 << 26)
+	b.Store(a, program.At(7), x)
+	p := progtest.Wrap(b.Finish(b.Load(a, program.At(7))))
+	p.Name = "arrays"
+	return p
+}
+
+// What native code cannot hold is an error that says so, and a line where the portable engine is to run it.
+func TestNativeUnfit(t *testing.T) {
+	const want = "cpu: arrays: local arrays of more than 268435456 bytes, which are allowed in native code"
+	if _, err := (Native{}).Compile(arrays()); !errors.Is(err, program.ErrUnfit) || err.Error() != want {
+		t.Errorf("error %v, want %s", err, want)
+	}
+	var said []string
+	e := Native{}.OrPortable(func(err error) { said = append(said, err.Error()) })
+	x, err := e.Compile(arrays())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := x.(*executable); !ok || e.Name() != "portable" {
+		t.Errorf("it runs on %T of %s, want the portable engine", x, e.Name())
+	}
+	if !slices.Equal(said, []string{want}) {
+		t.Errorf("said %q, want %q", said, want)
+	}
+	auto, note := Auto()
+	if _, err := auto.Compile(arrays()); err != nil || note != "" {
+		t.Errorf("error %v of the automatic engine (%s)", err, note)
+	}
+}
+
+// A defect of the emitter, shown here by one that has too few registers, shows in every test, and ends no user's program.
+func TestNativeDefects(t *testing.T) {
+	p, _ := forever(1, 20)
+	broken := avx512
+	broken.regs = 1
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("no panic of an emitter without registers")
+			}
+		}()
+		emitProgram(p, &broken, emitOptions{vectors: 1})
+	}()
+	n, err := emitSafely(p, &broken)
+	if n != nil || !errors.Is(err, program.ErrUnfit) || !strings.HasPrefix(err.Error(), "cpu: forever: a defect of the native engine, please report it: ") {
+		t.Errorf("error %v, want one that tells of a defect", err)
 	}
 }

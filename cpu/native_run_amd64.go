@@ -61,12 +61,35 @@ func (e Native) compile(p *program.Program) (program.Executable, error) {
 			return nil, fmt.Errorf("cpu: no native code: the processor has no %s", e.Set)
 		}
 	}
-	n, err := emitProgram(p, isa, emitOptions{})
+	n, err := emitSafely(p, isa)
 	if err != nil {
-		return Portable{Threads: e.Threads}.Compile(p)
+		return nil, err
 	}
-	return newNativeExecutable(p, n, e.Threads)
+	x, err := newNativeExecutable(p, n, e.Threads)
+	if err != nil {
+		return nil, err
+	}
+	return x, nil
 }
+
+// emitSafely is emitProgram for users: whatever fails, another engine can run the program.
+func emitSafely(p *program.Program, isa *isa) (n *native, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			n, err = nil, &unfitError{p.Name, fmt.Sprintf("a defect of the native engine, please report it: %v", r)}
+		}
+	}()
+	if n, err = emitProgram(p, isa, emitOptions{}); err != nil {
+		return nil, &unfitError{p.Name, err.Error()}
+	}
+	return n, nil
+}
+
+// unfitError says why a program cannot be native code.
+type unfitError struct{ program, why string }
+
+func (e *unfitError) Error() string        { return "cpu: " + e.program + ": " + e.why }
+func (e *unfitError) Is(target error) bool { return target == program.ErrUnfit }
 
 // nativeExecutable is a program's code on its pages.
 type nativeExecutable struct {

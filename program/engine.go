@@ -39,25 +39,42 @@ func MakesStarts(e Engine) bool {
 // its samples are not to blame, and another engine can run them. It is what errors of engines wrap.
 var ErrDevice = errors.New("program: the device failed")
 
-// WithSpare is an engine that runs programs on first until an error of first wraps ErrDevice, and on spare from
-// then on, beginning with the samples of the Run that failed. It calls lost, once, with that error. Both engines
-// give the same bits, and so does their combination. Batches keep the size that first wishes: spare should use all processors.
+// ErrUnfit says that a program, though valid, is beyond what an engine can run. Another engine can run it. It is what
+// errors of Compile wrap.
+var ErrUnfit = errors.New("program: the engine cannot run it")
+
+// WithSpare is an engine that runs programs on first, and on spare those for which first has an error that wraps ErrUnfit. After
+// one that wraps ErrDevice all programs run on spare, beginning with the samples of the Run that failed. It calls
+// lost with such an error, for each name of a program that is unfit and for the device once. Both engines give the same
+// bits, and so does their combination. Batches keep the size that first wishes: spare should use all processors.
 func WithSpare(first, spare Engine, lost func(error)) Engine {
-	return &spared{first: first, spare: spare, lost: lost}
+	return &spared{first: first, spare: spare, lost: lost, unfit: map[string]bool{}}
 }
 
 type spared struct {
 	first, spare Engine
 	lost         func(error)
 	fallen       atomic.Bool
+
+	mu    sync.Mutex
+	fit   bool            // first has compiled a program
+	unfit map[string]bool // names of programs
 }
 
-// Name names the spare engine too, once it is used.
+// Name names the engines that programs have run on, or would.
 func (e *spared) Name() string {
-	if e.fallen.Load() {
-		return e.first.Name() + ", then " + e.spare.Name()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch first, spare := e.first.Name(), e.spare.Name(); {
+	case e.fallen.Load():
+		return first + ", then " + spare
+	case len(e.unfit) > 0 && e.fit:
+		return first + " and " + spare
+	case len(e.unfit) > 0:
+		return spare
+	default:
+		return first
 	}
-	return e.first.Name()
 }
 
 func (e *spared) BatchSize() int { return BatchSize(e.first) }
@@ -75,11 +92,32 @@ func (e *spared) fall(err error) bool {
 	return true
 }
 
+// leave notes whether first can run a program, and reports whether the spare engine has to.
+func (e *spared) leave(p *Program, err error) bool {
+	e.mu.Lock()
+	unfit := errors.Is(err, ErrUnfit)
+	said := e.unfit[p.Name]
+	if unfit {
+		e.unfit[p.Name] = true
+	} else if err == nil {
+		e.fit = true
+	}
+	e.mu.Unlock()
+	if unfit && !said {
+		e.lost(err)
+	}
+	return unfit
+}
+
 func (e *spared) Compile(p *Program) (Executable, error) {
 	x := &sparedExecutable{e: e, spare: sync.OnceValues(func() (Executable, error) { return e.spare.Compile(p) })}
 	if !e.fallen.Load() {
 		var err error
-		if x.first, err = e.first.Compile(p); err == nil || !e.fall(err) {
+		x.first, err = e.first.Compile(p)
+		switch {
+		case e.leave(p, err):
+			return x.spare()
+		case err == nil || !e.fall(err):
 			return x, err
 		}
 	}

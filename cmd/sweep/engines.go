@@ -98,7 +98,10 @@ func setEngine(sw *batch.Sweep, name, device string, say func(note string)) (not
 		if err == nil {
 			sw.Engine, sw.Split = e, false
 			if name == autoEngine && device == autoDevice {
-				spare, _ := cpu.Auto() // on all processors: it gets the GPU's large batches
+				spare := program.Engine(cpu.Portable{}) // on all processors: it gets the GPU's large batches
+				if native, err := cpu.NewNative(); err == nil {
+					spare = orPortable(native, say)
+				}
 				sw.Engine = program.WithSpare(e, spare, func(err error) { say("on the CPU from here, because of the GPU: " + plain(err)) })
 			}
 			return "", nil
@@ -125,9 +128,21 @@ func setEngine(sw *batch.Sweep, name, device string, say func(note string)) (not
 			return "", fmt.Errorf("--engine %s does not work here: %s", name, plain(e.why))
 		}
 		sw.Engine, sw.Split = e.make(sw.Model), e.split
+		if name == autoEngine {
+			sw.Engine = orPortable(sw.Engine, say)
+		}
 		return note, nil
 	}
 	return "", fmt.Errorf("--engine %s: no engine works here", name)
+}
+
+// orPortable has the portable engine run what a native one cannot.
+func orPortable(e program.Engine, say func(note string)) program.Engine {
+	native, ok := e.(cpu.Native)
+	if !ok {
+		return e
+	}
+	return native.OrPortable(func(err error) { say("on the portable engine: " + plain(err)) })
 }
 
 // autoDevice stands for a GPU, or else the CPU.

@@ -16,6 +16,8 @@ import (
 	"runtime/debug"
 	"strings"
 	"syscall"
+
+	"invar/program"
 )
 
 // Exit codes.
@@ -66,6 +68,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (code int
 		return exitInterrupted
 	case errors.As(err, &usage):
 		fmt.Fprintln(stderr, "sweep: "+plain(usage.err))
+		return exitUsage
+	case errors.Is(err, program.ErrUnfit): // --engine auto would have run it
+		fmt.Fprintln(stderr, "sweep: "+plain(err)+"; --engine auto runs it on another engine")
 		return exitUsage
 	default:
 		fmt.Fprintln(stderr, "sweep: "+plain(err))

@@ -249,7 +249,7 @@ func (o *output) hint(err error, run *results.Run) error {
 	if _, serr := os.Stat(run.Dir()); serr != nil {
 		return err
 	}
-	return fmt.Errorf("%s; what is finished is kept, go on with: sweep --resume %s", plain(err), run.Dir())
+	return fmt.Errorf("%w; what is finished is kept, go on with: sweep --resume %s", err, run.Dir())
 }
 
 // ending is the end of a sweep that was interrupted.
