@@ -4,9 +4,11 @@ package cpu
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -103,7 +105,9 @@ func TestNativeEngine(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, isa := range s {
-		t.Run(isa.name, func(t *testing.T) { progtest.Engine(t, onlyNative{t, Native{Set: isa.name}}, 120, program.F64, program.F32) })
+		t.Run(isa.name, func(t *testing.T) {
+			progtest.Engine(t, onlyNative{t, Native{Set: isa.name}}, 120, program.F64, program.F32)
+		})
 	}
 }
 
@@ -617,9 +621,24 @@ func TestNativeUnderCollection(t *testing.T) {
 	if err := pprof.StartCPUProfile(&profile); err != nil {
 		t.Fatal(err)
 	}
-	defer pprof.StopCPUProfile()
 	var stop atomic.Bool
 	done := make(chan struct{})
+	defer func() {
+		stop.Store(true)
+		<-done
+		pprof.StopCPUProfile()
+		text, err := gzip.NewReader(&profile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names, err := io.ReadAll(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Contains(names, []byte("runtime._ExternalCode")) { // what Go calls code that it has not compiled
+			t.Error("the profile has no sample in native code")
+		}
+	}()
 	go func() {
 		defer close(done)
 		var keep [][]byte
@@ -652,8 +671,6 @@ func TestNativeUnderCollection(t *testing.T) {
 			}
 		}
 	}
-	stop.Store(true)
-	<-done
 }
 
 // Programs that machine code cannot hold are refused with an error that says why: numbers that instructions cannot hold, arrays and
