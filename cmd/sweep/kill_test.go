@@ -113,28 +113,35 @@ func (p process) killed(t *testing.T) {
 	took := time.Since(begin)
 	want := folderSums(t, whole)
 	rnd := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1))
-	kills, resumed, torn, early := 0, 0, 0, 0
+	const most = 1000 // processes; some 100 are the rule
+	runs, kills, resumed, torn, early := 0, 0, 0, 0, 0
 	for kills < 50 || resumed < 20 {
-		if kills >= 500 {
-			t.Fatalf("only %d of %d kills left something to resume", resumed, kills)
-		}
 		dir := filepath.Join(t.TempDir(), "out")
 		run := append(args, "--out", dir)
+		window := took // in which the process is killed, if it lives that long
 		for saved := 0; ; {
+			if runs++; runs > most {
+				t.Fatalf("%d kills in %d runs, want 50; %d of them left something to resume, want 20; a sweep takes %v", kills, most, resumed, took)
+			}
+			begin := time.Now()
 			cmd, stderr := p.start(t, run...)
-			timer := time.AfterFunc(time.Duration(rnd.Float64()*float64(took)), func() { cmd.Process.Kill() })
+			timer := time.AfterFunc(time.Duration(rnd.Float64()*float64(window)), func() { cmd.Process.Kill() })
 			code := wait(t, cmd)
 			timer.Stop()
 			if strings.Contains(stderr.String(), "not whole") {
 				torn++
 			}
 			if code == 0 {
+				if window == took { // the machine may have become faster or slower
+					took = time.Since(begin)
+				}
 				break
 			}
 			if code != -1 {
 				t.Fatalf("exit code %d: %s", code, stderr)
 			}
 			kills++
+			window += took / 4 // so that each sweep comes to its end, on a machine that has become slower too
 			run = []string{"--resume", dir, "--format", "csv"}
 			if _, err := os.Stat(filepath.Join(dir, "config.toml")); err != nil {
 				early++
