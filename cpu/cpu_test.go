@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 
 	"invar/cpu"
 	"invar/program"
@@ -431,4 +432,50 @@ func BenchmarkDense(b *testing.B) {
 		c.Run(n, in, out)
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n/float64(ops), "ns/lane-op")
+}
+
+// A context that ends is noticed inside of a step, or of a setup, that would last for days.
+func TestPortableStops(t *testing.T) {
+	long := func(b *program.Builder, x program.Value) program.Value {
+		return b.Loop(program.At(0), program.At(1e7), []program.Value{x}, func(_ program.Affine, c []program.Value) []program.Value {
+			return b.Loop(program.At(0), program.At(1e7), c, func(_ program.Affine, c []program.Value) []program.Value {
+				return []program.Value{b.Add(c[0], b.F(1))}
+			})
+		})[0]
+	}
+	for _, inSetup := range []bool{true, false} {
+		b := program.NewBuilder("step")
+		x := b.Input("x", program.F64)
+		b.Input("status", program.I64)
+		n := b.Input("iteration", program.I64)
+		if !inSetup {
+			x = long(b, x)
+		}
+		p := &program.Program{
+			Name: "long", In: []string{"x"}, Status: 1, Iteration: 2, Results: []int{0, 1},
+			Slots: []program.Slot{{Name: "x", Type: program.F64}, {Name: "status", Type: program.I64}, {Name: "iteration", Type: program.I64}},
+			Step:  b.Finish(x, b.I(1), n),
+		}
+		b = program.NewBuilder("setup")
+		x = b.Input("x", program.F64)
+		if inSetup {
+			x = long(b, x)
+		}
+		p.Setup = b.Finish(x, b.I(0), b.I(0))
+		exe, err := cpu.Portable{Threads: 2}.Compile(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		batch := p.NewBatch(1000)
+		ctx, cancel := context.WithCancel(context.Background())
+		time.AfterFunc(20*time.Millisecond, cancel)
+		if err := exe.Run(ctx, batch); err != context.Canceled {
+			t.Errorf("error %v, want context.Canceled", err)
+		}
+		for s, status := range batch.Out[1] {
+			if status != 0 {
+				t.Errorf("sample %d has status %v, and cannot be finished", s, status)
+			}
+		}
+	}
 }

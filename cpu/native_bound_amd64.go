@@ -13,15 +13,12 @@ import (
 // call: at the ends of the trips of long loops, and after every stretch of straight code. All values have gone to memory there, so that
 // the general registers and the point's number are all that has to be kept.
 //
-// What is counted are operations of the program on one vector, blocks of guards being entered. How long the slowest take is
-// measured by BenchmarkNativeLongestCall.
-const (
-	// callOperations is how many operations a call makes before it ends.
-	callOperations = 100_000
-	// longestCall bounds the operations of a call: as many steps in runs as outside of them, or what lies between the last points
-	// of loops in one another, and the samples that end.
-	longestCall = 4 * callOperations
-)
+// What is counted are operations of the program on one vector, blocks of guards being entered. BenchmarkNativeCalls measures how
+// long the slowest take.
+
+// callOperations is how many operations a call makes before it ends: outside of runs, and as many in runs. What it is over that is
+// short: what lies between the last points of loops in one another, and the moves of samples that end.
+const callOperations = 100_000
 
 // stretch is how many operations may lie between two points. The steps of code without a point are shorter.
 func (o *emitOptions) stretch() float64 { return float64(o.call) / 8 }

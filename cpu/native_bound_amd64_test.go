@@ -7,6 +7,8 @@ import (
 	"errors"
 	"maps"
 	"math"
+	"runtime"
+	"runtime/metrics"
 	"slices"
 	"strings"
 	"testing"
@@ -186,6 +188,10 @@ func watchCalls(x *nativeExecutable, calls int) (ctx context.Context, longest, c
 	return ctx, longest, count, left
 }
 
+// longestCall is how many operations a call may execute: 10 ms if each took 25 ns, more than ten times as long as
+// divisions of vectors take (BenchmarkNativeCalls).
+const longestCall = 400_000
+
 // No call executes more operations than longestCall, however long a step is: counted by the code itself.
 func TestNativeCallsAreBounded(t *testing.T) {
 	all, err := sets()
@@ -291,7 +297,8 @@ func TestNativeAbandons(t *testing.T) {
 	}
 }
 
-// BenchmarkNativeCalls measures how long calls into the code last, of programs that make them as long as they may be.
+// BenchmarkNativeCalls measures how long calls into the code last, of programs that make them as long as they may be: half of them,
+// and all but one of a hundred. (Where other programs keep the processors busy some last longer: the system stops them.)
 func BenchmarkNativeCalls(b *testing.B) {
 	all, err := sets()
 	if err != nil {
@@ -307,7 +314,7 @@ func BenchmarkNativeCalls(b *testing.B) {
 				ctx, cancel := context.WithCancel(context.Background())
 				x.watch = func(f *frame) {
 					now := time.Now()
-					if f.point != 0 && !last.IsZero() {
+					if !last.IsZero() {
 						took = append(took, now.Sub(last).Seconds())
 					}
 					last = now
@@ -321,7 +328,7 @@ func BenchmarkNativeCalls(b *testing.B) {
 				slices.Sort(took)
 				if n := len(took); n > 0 {
 					b.ReportMetric(1e6*took[n/2], "us/call")
-					b.ReportMetric(1e6*took[n-1], "us/longest")
+					b.ReportMetric(1e6*took[n*99/100], "us/99%")
 				}
 			})
 		}
@@ -380,4 +387,56 @@ func TestNativeDefects(t *testing.T) {
 	if n != nil || !errors.Is(err, program.ErrUnfit) || !strings.HasPrefix(err.Error(), "cpu: forever: a defect of the native engine, please report it: ") {
 		t.Errorf("error %v, want one that tells of a defect", err)
 	}
+}
+
+// BenchmarkNativeStops measures how long garbage collection waits for native code, whose calls are as long as they may be, to stop: half
+// of the time, and at most.
+func BenchmarkNativeStops(b *testing.B) {
+	all, err := sets()
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, isa := range all {
+		b.Run(isa.name, func(b *testing.B) {
+			x := variant{isa, emitOptions{}}.compile(b, inStages(times(1e9, straight(9000, divide)))["step"])
+			ctx, cancel := context.WithCancel(context.Background())
+			ended := make(chan error)
+			go func() { ended <- x.Run(ctx, rising(x.p, 300)) }()
+			before := stops()
+			for range b.N {
+				runtime.GC()
+			}
+			after := stops()
+			cancel()
+			if err := <-ended; !errors.Is(err, context.Canceled) {
+				b.Fatal(err)
+			}
+			count := uint64(0)
+			for i := range after.Counts {
+				after.Counts[i] -= before.Counts[i]
+				count += after.Counts[i]
+			}
+			half, most, sum := 0.0, 0.0, uint64(0) // upper ends of the histogram's buckets
+			for i, n := range after.Counts {
+				if n == 0 {
+					continue
+				}
+				most = after.Buckets[i+1]
+				if 2*sum < count {
+					half = most
+				}
+				sum += n
+			}
+			b.ReportMetric(1e6*half, "us/stop")
+			b.ReportMetric(1e6*most, "us/longest")
+		})
+	}
+}
+
+// stops is how long it took to bring all threads to a stop for garbage collection.
+func stops() metrics.Float64Histogram {
+	s := []metrics.Sample{{Name: "/sched/pauses/stopping/gc:seconds"}}
+	metrics.Read(s)
+	h := s[0].Value.Float64Histogram()
+	return metrics.Float64Histogram{Counts: slices.Clone(h.Counts), Buckets: h.Buckets}
 }

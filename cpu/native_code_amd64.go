@@ -211,7 +211,7 @@ func (n *native) shape(step *lowered, o emitOptions) {
 		n.vectors, n.strips = 3, 3
 	case p <= 16 && step.masks <= 4: // of six mask registers, three vectors leave two for each, four vectors one
 		n.vectors, n.strips = 4, 2
-	case p <= 40, step.cost > 10*float64(len(step.nodes)): // in loops, which wait for themselves
+	case p <= 40, step.accesses > float64(len(step.nodes)): // in loops over arrays, which wait for memory
 		n.vectors, n.strips = 3, 3
 	default:
 		n.vectors, n.strips = 1, 4

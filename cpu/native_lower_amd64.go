@@ -56,7 +56,7 @@ type lowered struct {
 	last     []int32   // the last position at which each value must still exist; -1: none
 	pressure int       // most vector values alive at once
 	masks    int       // most Bools alive at once
-	cost     float64   // instructions executed, guards left out
+	accesses float64   // to arrays, as often as they are executed
 }
 
 // lower prepares f, whose first stored outputs go to memory. With kmasks Bools live in mask registers, and a comparison
@@ -392,9 +392,9 @@ func (l *lowered) liveness() {
 		}
 	}
 
-	// How much is alive at once, and how much is to do.
+	// How much is alive at once.
 	delta := make([][2]int, n+2)
-	trips, guards := l.f.Trips(), 0
+	trips := l.f.Trips()
 	for i := range l.nodes {
 		x := &l.nodes[i]
 		if l.last[i] > int32(i) && x.op != program.OpConst && x.op != program.OpInput {
@@ -405,14 +405,8 @@ func (l *lowered) liveness() {
 			delta[i][k]++
 			delta[l.last[i]][k]--
 		}
-		switch x.op {
-		case program.OpGuard:
-			guards++
-		case program.OpEndGuard:
-			guards--
-		}
-		if guards == 0 && !x.dead && x.op != program.OpConst && x.op != program.OpInput {
-			l.cost += trips[i]
+		if x.op == program.OpLoad || x.op == program.OpStore {
+			l.accesses += trips[i]
 		}
 	}
 	alive := [2]int{}
