@@ -61,16 +61,16 @@ func pathColumns(params []string, n, m int) []column {
 // sampleWriter writes samples.parquet.
 type sampleWriter struct {
 	*parquetFile
-	starts        int64
-	np            int      // parameters
-	results       []string // the columns of a program that follow the start, in order
-	method, start []float64
+	starts  int64
+	np      int      // parameters
+	results []string // the columns of a program that follow the start, in order
+	runs    [][]run  // of each parameter and the start in a chunk
 }
 
 // newSamples begins samples.parquet for a sweep that is resolved.
 func newSamples(dir, temp string, sw *batch.Sweep, labels []string) (*sampleWriter, error) {
 	p := sw.Model.Problem()
-	s := &sampleWriter{starts: int64(sw.Starts.Len()), np: len(p.Params), method: make([]float64, batch.ChunkSize), start: make([]float64, batch.ChunkSize)}
+	s := &sampleWriter{starts: int64(sw.Starts.Len()), np: len(p.Params), runs: make([][]run, len(p.Params)+1)}
 	for i := range p.N() {
 		s.results = append(s.results, fmt.Sprintf("x%d", i))
 	}
@@ -102,20 +102,37 @@ func statusLabels() []string {
 // chunk writes a chunk.
 func (s *sampleWriter) chunk(c *batch.Chunk) error {
 	n := c.Batch.N
-	for i := range n {
-		s.method[i], s.start[i] = float64(c.Method), float64((c.First+int64(i))%s.starts)
+	for k := range s.runs {
+		s.runs[k] = s.runs[k][:0]
 	}
-	columns := append([][]float64{s.method[:n]}, c.Batch.In[:s.np]...)
-	columns = append(append(columns, s.start[:n]), c.Batch.In[s.np:]...)
+	for at := 0; at < n; { // from one grid point to the next
+		start := (c.First + int64(at)) % s.starts
+		k := int(min(int64(n-at), s.starts-start))
+		for i, x := range c.Batch.In[:s.np] {
+			s.runs[i] = append(s.runs[i], run{x[at], 0, k})
+		}
+		s.runs[s.np] = append(s.runs[s.np], run{float64(start), 1, k})
+		at += k
+	}
+	columns := []series{constant(float64(c.Method), n)}
+	for _, r := range s.runs {
+		columns = append(columns, series{runs: r})
+	}
+	for _, x := range c.Batch.In[s.np:] {
+		columns = append(columns, series{numbers: x})
+	}
 	for _, name := range s.results {
 		var x []float64
 		if k := batch.Column(c.Program, name); k >= 0 {
 			x = c.Batch.Out[k]
 		}
-		columns = append(columns, x)
+		columns = append(columns, series{numbers: x})
 	}
 	return s.add(n, columns)
 }
+
+// constant is a number n times.
+func constant(x float64, n int) series { return series{runs: []run{{x, 0, n}}} }
 
 // pathWriter writes paths.parquet.
 type pathWriter struct{ *parquetFile }
@@ -132,26 +149,21 @@ func newPaths(dir, temp string, sw *batch.Sweep, labels []string) (*pathWriter, 
 // path writes one path.
 func (w *pathWriter) path(method int, p *batch.Path) error {
 	n := len(p.X)
-	constant := func(v float64) []float64 { return slices.Repeat([]float64{v}, n) }
-	iteration := make([]float64, n)
-	columns := [][]float64{constant(float64(method))}
+	columns := []series{constant(float64(method), n)}
 	for _, v := range p.Params {
-		columns = append(columns, constant(v))
+		columns = append(columns, constant(v, n))
 	}
-	for k := range iteration {
-		iteration[k] = float64(k)
-	}
-	columns = append(columns, constant(float64(p.Start)), iteration)
+	columns = append(columns, constant(float64(p.Start), n), series{runs: []run{{0, 1, n}}})
 	for _, points := range [][][]float64{p.X, p.Y} {
 		for i := range points[0] {
 			x := make([]float64, n)
 			for k := range x {
 				x[k] = points[k][i]
 			}
-			columns = append(columns, x)
+			columns = append(columns, series{numbers: x})
 		}
 	}
-	return w.add(n, append(columns, p.Loss, constant(float64(p.Status))))
+	return w.add(n, append(columns, series{numbers: p.Loss}, constant(float64(p.Status), n)))
 }
 
 // parquetReader reads a Parquet file column by column, a batch of rows at a time.
@@ -185,7 +197,7 @@ func openParquet(path string, columns []column) (*parquetReader, error) {
 		same := func(have, want parquet.Field) bool {
 			return have.Name() == want.Name() && have.Leaf() && have.Type().Kind() == want.Type().Kind() && have.Optional() == want.Optional() && !have.Repeated()
 		}
-		if !slices.EqualFunc(r.pq.Schema().Fields(), schema("", columns).Fields(), same) {
+		if !slices.EqualFunc(r.pq.Schema().Fields(), schema("", columns, nil).Fields(), same) {
 			err = fmt.Errorf("the columns are not those of this sweep: %v", r.pq.Schema())
 		}
 	}

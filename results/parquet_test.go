@@ -2,6 +2,7 @@ package results
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -30,7 +31,7 @@ func writeEveryKind(t *testing.T, path string, threads int) (want [][]string) {
 	want = make([][]string, len(everyKind))
 	for len(want[0]) < 2*rowGroup+rowGroup/8 {
 		n, width := 1+rnd.IntN(2*batch.ChunkSize), 1+rnd.IntN(50)
-		columns := make([][]float64, len(everyKind))
+		columns := make([]series, len(everyKind))
 		for c, col := range everyKind {
 			x := make([]float64, n)
 			for i := range x {
@@ -60,7 +61,7 @@ func writeEveryKind(t *testing.T, path string, threads int) (want [][]string) {
 				want[c] = append(want[c], text)
 			}
 			if col.name != "null" {
-				columns[c] = x
+				columns[c] = series{numbers: x}
 			}
 		}
 		must(t, f.add(n, columns))
@@ -181,8 +182,9 @@ func TestParquetFails(t *testing.T) {
 	for i := range x {
 		x[i] = rand.Float64() // which is not compressed to what a buffer takes
 	}
-	must(t, f.add(rowGroup, [][]float64{x}))
-	err = f.add(rowGroup, [][]float64{x})
+	for range rowGroups {
+		err = errors.Join(err, f.add(rowGroup, []series{{numbers: x}}))
+	}
 	if err == nil || !strings.Contains(err.Error(), "already closed") {
 		t.Errorf("error %v, want that of the file", err)
 	}
