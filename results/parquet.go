@@ -249,9 +249,13 @@ func (s *scratch) page(c *column, k int, x []float64) parquet.Page {
 		return t.NewPage(k, len(x), encoding.Int64Values(s.integers))
 	case label:
 		s.text, s.offsets = s.text[:0], append(slices.Grow(s.offsets[:0], len(x)+1), 0)
-		for _, v := range x {
-			s.text = append(s.text, c.labels[int(v)]...)
-			s.offsets = append(s.offsets, uint32(len(s.text)))
+		for i := 0; i < len(x); {
+			n := 1
+			for i+n < len(x) && x[i+n] == x[i] {
+				n++
+			}
+			s.repeat(c.labels[int(x[i])], n)
+			i += n
 		}
 		least, greatest := c.bounds(x)
 		return stringPage{t.NewPage(k, len(x), encoding.ByteArrayValues(s.text, s.offsets)), least, greatest}
@@ -262,6 +266,19 @@ func (s *scratch) page(c *column, k int, x []float64) parquet.Page {
 		}
 	}
 	return t.NewPage(k, len(x), encoding.DoubleValues(x))
+}
+
+// repeat appends a string n times.
+func (s *scratch) repeat(text string, n int) {
+	from, size := len(s.text), n*len(text)
+	s.text = append(slices.Grow(s.text, size), text...)
+	for k := 1; k <= n; k++ {
+		s.offsets = append(s.offsets, uint32(from+k*len(text)))
+	}
+	for len(s.text) < from+size {
+		have := s.text[from:]
+		s.text = append(s.text, have[:min(len(have), from+size-len(s.text))]...)
+	}
 }
 
 // stringPage is a page of strings that knows its bounds; parquet-go would compare all of them.
