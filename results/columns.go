@@ -68,7 +68,7 @@ type sampleWriter struct {
 }
 
 // newSamples begins samples.parquet for a sweep that is resolved.
-func newSamples(dir, temp string, sw *batch.Sweep, labels []string) (*sampleWriter, error) {
+func newSamples(dir, temp string, sw *batch.Sweep, labels []string, e *encoders) (*sampleWriter, error) {
 	p := sw.Model.Problem()
 	s := &sampleWriter{starts: int64(sw.Starts.Len()), np: len(p.Params), runs: make([][]run, len(p.Params)+1)}
 	for i := range p.N() {
@@ -78,7 +78,7 @@ func newSamples(dir, temp string, sw *batch.Sweep, labels []string) (*sampleWrit
 	columns := sampleColumns(paramNames(sw), p.N())
 	columns[0].labels, columns[len(columns)-1].labels = labels, statusLabels()
 	var err error
-	s.parquetFile, err = newParquet(filepath.Join(dir, samplesFile), temp, columns, sw.Threads)
+	s.parquetFile, err = newParquet(filepath.Join(dir, samplesFile), temp, columns, e)
 	return s, err
 }
 
@@ -135,15 +135,18 @@ func (s *sampleWriter) chunk(c *batch.Chunk) error {
 func constant(x float64, n int) series { return series{runs: []run{{x, 0, n}}} }
 
 // pathWriter writes paths.parquet.
-type pathWriter struct{ *parquetFile }
+type pathWriter struct {
+	*parquetFile
+	points []float64 // coordinates of a path
+}
 
 // newPaths begins paths.parquet for a sweep that is resolved.
-func newPaths(dir, temp string, sw *batch.Sweep, labels []string) (*pathWriter, error) {
+func newPaths(dir, temp string, sw *batch.Sweep, labels []string, e *encoders) (*pathWriter, error) {
 	p := sw.Model.Problem()
 	columns := pathColumns(paramNames(sw), p.N(), p.M())
 	columns[0].labels, columns[len(columns)-1].labels = labels, statusLabels()
-	f, err := newParquet(filepath.Join(dir, pathsFile), temp, columns, sw.Threads)
-	return &pathWriter{f}, err
+	f, err := newParquet(filepath.Join(dir, pathsFile), temp, columns, e)
+	return &pathWriter{parquetFile: f}, err
 }
 
 // path writes one path.
@@ -154,13 +157,14 @@ func (w *pathWriter) path(method int, p *batch.Path) error {
 		columns = append(columns, constant(v, n))
 	}
 	columns = append(columns, constant(float64(p.Start), n), series{runs: []run{{0, 1, n}}})
+	w.points = slices.Grow(w.points[:0], n*(len(p.X[0])+len(p.Y[0])))
 	for _, points := range [][][]float64{p.X, p.Y} {
 		for i := range points[0] {
-			x := make([]float64, n)
-			for k := range x {
-				x[k] = points[k][i]
+			from := len(w.points)
+			for _, point := range points {
+				w.points = append(w.points, point[i])
 			}
-			columns = append(columns, series{numbers: x})
+			columns = append(columns, series{numbers: w.points[from:]})
 		}
 	}
 	return w.add(n, append(columns, series{numbers: p.Loss}, constant(float64(p.Status), n)))

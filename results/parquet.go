@@ -33,22 +33,64 @@ const (
 	labelPage = 16 * batch.ChunkSize
 	// rowGroups bounds the row groups whose numbers are kept until they are in the file: one is being filled, the other encoded.
 	rowGroups = 2
+	// mostEncoders is about the columns of a row group: more goroutines than that find nothing to do.
+	mostEncoders = 16
 )
 
-// codec is zstd at its fastest with a window of a page; parquet-go's own has a history of 8 MB for each goroutine that compresses.
+// encoders encode the columns of the files of a folder, and have what that takes.
+type encoders struct {
+	codec codec
+	idle  chan *scratch // of each goroutine that may encode a column
+
+	mu   sync.Mutex
+	free [][]float64 // each with room for the numbers of a column of a row group
+}
+
+// newEncoders makes so many (0: one a processor) encoders.
+func newEncoders(threads int) (*encoders, error) {
+	n := min(mostEncoders, cmp.Or(threads, runtime.GOMAXPROCS(0)))
+	e := &encoders{idle: make(chan *scratch, n)}
+	for range n {
+		e.idle <- &scratch{}
+	}
+	var err error
+	// parquet-go's own codec takes 8 MB for the history of each goroutine that compresses; a page needs no more than its own size.
+	e.codec.encoder, err = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(8*rowGroup), zstd.WithLowerEncoderMem(true),
+		zstd.WithEncoderCRC(false), zstd.WithEncoderConcurrency(n))
+	return e, err
+}
+
+// take gives room for the numbers of a column of a row group.
+func (e *encoders) take() []float64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	k := len(e.free) - 1
+	if k < 0 {
+		return make([]float64, 0, rowGroup+batch.ChunkSize)
+	}
+	x := e.free[k]
+	e.free = e.free[:k]
+	return x
+}
+
+// put takes it back.
+func (e *encoders) put(x []float64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.free = append(e.free, x[:0])
+}
+
+// codec is zstd, at its fastest.
 type codec struct {
-	*pqzstd.Codec
+	pqzstd.Codec
 	encoder *zstd.Encoder
 }
 
-// newCodec makes a codec for so many goroutines.
-func newCodec(threads int) (codec, error) {
-	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(8*rowGroup), zstd.WithEncoderCRC(false),
-		zstd.WithEncoderConcurrency(threads))
-	return codec{&pqzstd.Codec{}, e}, err
+// Encode implements compress.Codec.
+func (c *codec) Encode(dst, src []byte) ([]byte, error) {
+	dst = slices.Grow(dst[:0], len(src)+len(src)/1024+64) // what nothing can be taken off takes a little more
+	return c.encoder.EncodeAll(src, dst), nil
 }
-
-func (c codec) Encode(dst, src []byte) ([]byte, error) { return c.encoder.EncodeAll(src, dst[:0]), nil }
 
 // kind is the type of a column.
 type kind int
@@ -317,45 +359,34 @@ func canonical(x float64) float64 {
 // parquetFile is a Parquet file being written. One goroutine at a time fills a row group; others encode the columns of those that are
 // full, which come into the file in their order.
 type parquetFile struct {
-	pending *pendingFile
-	w       *parquet.GenericWriter[any]
-	columns []column
-	rows    int64
-	group   *group        // that is being filled
-	free    chan *group   // that are not in use
-	idle    chan *scratch // of goroutines that may encode a column
-	last    chan error    // how the last group that was begun came into the file
-	encode  sync.WaitGroup
+	pending  *pendingFile
+	w        *parquet.GenericWriter[any]
+	columns  []column
+	rows     int64
+	group    *group      // that is being filled
+	idle     chan *group // that are not in use
+	last     chan error  // how the last group that was begun came into the file
+	encode   sync.WaitGroup
+	encoders *encoders
 }
 
-// newParquet begins a file, encoded by so many goroutines (0: one a processor) beside the caller's; its temporary is in
-// the folder temp, on the same file system.
-func newParquet(path, temp string, columns []column, threads int) (*parquetFile, error) {
+// newParquet begins a file; its temporary is in the folder temp, on the same file system.
+func newParquet(path, temp string, columns []column, e *encoders) (*parquetFile, error) {
 	pending, err := newPending(path, temp)
 	if err != nil {
 		return nil, fmt.Errorf("results: %w", err)
 	}
-	f := &parquetFile{pending: pending, columns: columns, free: make(chan *group, rowGroups), last: make(chan error, 1)}
+	f := &parquetFile{pending: pending, columns: columns, encoders: e, idle: make(chan *group, rowGroups), last: make(chan error, 1)}
 	f.last <- nil
-	threads = min(cmp.Or(threads, runtime.GOMAXPROCS(0)), (rowGroups-1)*len(columns))
-	compression, err := newCodec(threads)
-	if err != nil {
-		pending.Cleanup()
-		return nil, fmt.Errorf("results: %w", err)
-	}
-	f.idle = make(chan *scratch, threads)
-	for range threads {
-		f.idle <- &scratch{}
-	}
 	groups := make([]*group, rowGroups)
 	for i := range groups {
 		groups[i] = &group{data: make([]series, len(columns)), pages: make([]parquet.Page, len(columns))}
 		groups[i].tokens = slices.Repeat([]parquet.Value{parquet.Int64Value(int64(i)).Level(0, 1, 0)}, batch.ChunkSize)
-		f.free <- groups[i]
+		f.idle <- groups[i]
 	}
-	f.group = <-f.free
+	f.group = <-f.idle
 	options := []parquet.WriterOption{schema(filepath.Base(path), columns, groups), &parquet.WriterConfig{CreatedBy: createdBy},
-		parquet.Compression(compression), parquet.PageBufferSize(pageBytes), parquet.DataPageVersion(1), parquet.DataPageStatistics(false)}
+		parquet.Compression(&e.codec), parquet.PageBufferSize(pageBytes), parquet.DataPageVersion(1), parquet.DataPageStatistics(false)}
 	for _, c := range columns {
 		if !c.kind.bounded() {
 			options = append(options, parquet.SkipPageBounds(c.name))
@@ -370,7 +401,7 @@ func (f *parquetFile) add(n int, columns []series) error {
 	g := f.group
 	for k, values := range columns {
 		if values.numbers != nil && g.data[k].numbers == nil {
-			g.data[k].numbers = make([]float64, 0, rowGroup+batch.ChunkSize)
+			g.data[k].numbers = f.encoders.take()
 		}
 		g.data[k].add(values)
 	}
@@ -397,12 +428,15 @@ func (f *parquetFile) endGroup() error {
 		done <- g.err
 		g.rows = 0
 		for k, d := range g.data {
-			g.data[k] = series{d.numbers[:0], d.runs[:0]}
+			if d.numbers != nil {
+				f.encoders.put(d.numbers)
+			}
+			g.data[k] = series{runs: d.runs[:0]}
 		}
-		f.free <- g
+		f.idle <- g
 	})
 	f.last = done
-	f.group = <-f.free
+	f.group = <-f.idle
 	return f.wrap(f.group.err)
 }
 
@@ -411,10 +445,10 @@ func (f *parquetFile) encodeGroup(g *group) error {
 	var columns sync.WaitGroup
 	errs := make([]error, len(f.columns))
 	for k, out := range g.w.ColumnWriters() {
-		s := <-f.idle
+		s := <-f.encoders.idle
 		columns.Go(func() {
 			errs[k] = g.encode(out, &f.columns[k], k, s)
-			f.idle <- s
+			f.encoders.idle <- s
 		})
 	}
 	columns.Wait()
@@ -450,13 +484,17 @@ func (g *group) encode(out *parquet.ColumnWriter, c *column, k int, s *scratch) 
 	return nil
 }
 
+// flush has the rows that are left encoded: no more are to come.
+func (f *parquetFile) flush() error {
+	if f.group.rows == 0 {
+		return nil
+	}
+	return f.endGroup()
+}
+
 // finish puts the file in its place, whole and on the disk.
 func (f *parquetFile) finish() error {
-	var err error
-	if f.group.rows > 0 {
-		err = f.endGroup()
-	}
-	err = cmp.Or(err, f.wrap(<-f.last))
+	err := cmp.Or(f.flush(), f.wrap(<-f.last))
 	if err == nil {
 		err = f.wrap(f.w.Close())
 	}

@@ -25,7 +25,9 @@ var everyKind = []column{
 
 // writeEveryKind writes a file of random rows with so many threads, and returns the rows and the values as text, by column.
 func writeEveryKind(t *testing.T, path string, threads int) (want [][]string) {
-	f, err := newParquet(path, filepath.Dir(path), everyKind, threads)
+	e, err := newEncoders(threads)
+	must(t, err)
+	f, err := newParquet(path, filepath.Dir(path), everyKind, e)
 	must(t, err)
 	rnd := rand.New(rand.NewPCG(1, 2))
 	want = make([][]string, len(everyKind))
@@ -175,7 +177,9 @@ func TestParquetFile(t *testing.T) {
 func TestParquetFails(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "file.parquet")
-	f, err := newParquet(path, dir, []column{{name: "x", kind: double}}, 1)
+	e, err := newEncoders(1)
+	must(t, err)
+	f, err := newParquet(path, dir, []column{{name: "x", kind: double}}, e)
 	must(t, err)
 	must(t, f.pending.Close())
 	x := make([]float64, rowGroup)
