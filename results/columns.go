@@ -109,9 +109,9 @@ func (s *sampleWriter) chunk(c *batch.Chunk) error {
 		start := (c.First + int64(at)) % s.starts
 		k := int(min(int64(n-at), s.starts-start))
 		for i, x := range c.Batch.In[:s.np] {
-			s.runs[i] = append(s.runs[i], run{x[at], 0, k})
+			s.runs[i] = append(s.runs[i], run{first: x[at], n: k})
 		}
-		s.runs[s.np] = append(s.runs[s.np], run{float64(start), 1, k})
+		s.runs[s.np] = append(s.runs[s.np], run{first: float64(start), n: k, up: true})
 		at += k
 	}
 	columns := []series{constant(float64(c.Method), n)}
@@ -132,7 +132,7 @@ func (s *sampleWriter) chunk(c *batch.Chunk) error {
 }
 
 // constant is a number n times.
-func constant(x float64, n int) series { return series{runs: []run{{x, 0, n}}} }
+func constant(x float64, n int) series { return series{runs: []run{{first: x, n: n}}} }
 
 // pathWriter writes paths.parquet.
 type pathWriter struct {
@@ -156,7 +156,7 @@ func (w *pathWriter) path(method int, p *batch.Path) error {
 	for _, v := range p.Params {
 		columns = append(columns, constant(v, n))
 	}
-	columns = append(columns, constant(float64(p.Start), n), series{runs: []run{{0, 1, n}}})
+	columns = append(columns, constant(float64(p.Start), n), series{runs: []run{{n: n, up: true}}})
 	w.points = slices.Grow(w.points[:0], n*(len(p.X[0])+len(p.Y[0])))
 	for _, points := range [][][]float64{p.X, p.Y} {
 		for i := range points[0] {

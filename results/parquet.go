@@ -56,7 +56,7 @@ func newEncoders(threads int) (*encoders, error) {
 	var err error
 	// parquet-go's own codec takes 8 MB for the history of each goroutine that compresses; a page needs no more than its own size.
 	e.codec.encoder, err = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(8*rowGroup), zstd.WithLowerEncoderMem(true),
-		zstd.WithEncoderCRC(false), zstd.WithEncoderConcurrency(n))
+		zstd.WithZeroFrames(true), zstd.WithEncoderCRC(false), zstd.WithEncoderConcurrency(n))
 	return e, err
 }
 
@@ -196,10 +196,11 @@ type series struct {
 	runs    []run
 }
 
-// run is n numbers, each larger than the one before by step.
+// run is n times a number, or n numbers that count up from it.
 type run struct {
-	first, step float64
-	n           int
+	first float64
+	n     int
+	up    bool
 }
 
 // add appends values.
@@ -208,7 +209,7 @@ func (s *series) add(t series) {
 		s.numbers = append(s.numbers, t.numbers...)
 	}
 	for _, r := range t.runs {
-		if k := len(s.runs) - 1; k >= 0 && s.runs[k].step == 0 && r.step == 0 && math.Float64bits(s.runs[k].first) == math.Float64bits(r.first) {
+		if k := len(s.runs) - 1; k >= 0 && !s.runs[k].up && !r.up && math.Float64bits(s.runs[k].first) == math.Float64bits(r.first) {
 			s.runs[k].n += r.n
 		} else {
 			s.runs = append(s.runs, r)
@@ -272,7 +273,11 @@ func (s *scratch) expand(values series) []float64 {
 	x := slices.Grow(s.numbers[:0], rowGroup+batch.ChunkSize)
 	for _, r := range values.runs {
 		for i := range r.n {
-			x = append(x, r.first+float64(r.step*float64(i)))
+			if r.up {
+				x = append(x, r.first+float64(i))
+			} else {
+				x = append(x, r.first) // with its sign if it is zero
+			}
 		}
 	}
 	s.numbers = x
@@ -302,9 +307,11 @@ func (s *scratch) page(c *column, k int, x []float64) parquet.Page {
 		least, greatest := c.bounds(x)
 		return stringPage{t.NewPage(k, len(x), encoding.ByteArrayValues(s.text, s.offsets)), least, greatest}
 	}
-	for i, v := range x {
-		if v != v {
-			x[i] = canonical(v)
+	if c.kind != given {
+		for i, v := range x {
+			if v != v {
+				x[i] = canonical(v)
+			}
 		}
 	}
 	return t.NewPage(k, len(x), encoding.DoubleValues(x))
@@ -494,7 +501,8 @@ func (f *parquetFile) flush() error {
 
 // finish puts the file in its place, whole and on the disk.
 func (f *parquetFile) finish() error {
-	err := cmp.Or(f.flush(), f.wrap(<-f.last))
+	err := f.flush()
+	err = cmp.Or(err, f.wrap(<-f.last))
 	if err == nil {
 		err = f.wrap(f.w.Close())
 	}

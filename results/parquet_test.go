@@ -21,6 +21,7 @@ import (
 var everyKind = []column{
 	{name: "given", kind: given}, {name: "nan", kind: double}, {name: "zero", kind: given}, {name: "optional", kind: optional},
 	{name: "null", kind: optional}, {name: "integer", kind: integer}, {name: "label", kind: label, labels: []string{"b", "", "a", "ünused"}},
+	{name: "given runs", kind: given}, {name: "integer runs", kind: integer}, {name: "label runs", kind: label, labels: []string{"ünused", "z", "a"}},
 }
 
 // writeEveryKind writes a file of random rows with so many threads, and returns the rows and the values as text, by column.
@@ -35,35 +36,25 @@ func writeEveryKind(t *testing.T, path string, threads int) (want [][]string) {
 		n, width := 1+rnd.IntN(2*batch.ChunkSize), 1+rnd.IntN(50)
 		columns := make([]series, len(everyKind))
 		for c, col := range everyKind {
-			x := make([]float64, n)
-			for i := range x {
-				switch col.name {
-				case "nan":
-					if x[i] = rnd.Float64() - 0.5; rnd.IntN(3) == 0 || len(want[0]) < rowGroup {
-						x[i] = math.Float64frombits(0xfff8000000000123)
-					}
-				case "zero":
-					x[i] = math.Copysign(0, rnd.Float64()-0.5)
-				case "integer":
-					x[i] = float64(rnd.IntN(1<<width) - 1000)
-				case "label":
-					x[i] = float64(rnd.IntN(3))
-				default:
-					x[i] = rnd.Float64() - 0.5
-				}
-				text := hex(canonical(x[i]))
+			var x []float64
+			if strings.HasSuffix(col.name, " runs") {
+				columns[c].runs, x = randomRuns(rnd, col.kind, n)
+			} else if col.name != "null" {
+				x = randomNumbers(rnd, col, n, width, len(want[0]) < rowGroup)
+				columns[c].numbers = x
+			}
+			for i := range n {
+				text := "null"
 				switch {
-				case col.name == "null":
-					text = "null"
+				case len(x) == 0:
 				case col.kind == integer:
 					text = strconv.FormatInt(int64(x[i]), 10)
 				case col.kind == label:
 					text = col.labels[int(x[i])]
+				default:
+					text = hex(canonical(x[i]))
 				}
 				want[c] = append(want[c], text)
-			}
-			if col.name != "null" {
-				columns[c] = series{numbers: x}
 			}
 		}
 		must(t, f.add(n, columns))
@@ -73,6 +64,47 @@ func writeEveryKind(t *testing.T, path string, threads int) (want [][]string) {
 	}
 	must(t, f.finish())
 	return want
+}
+
+// randomNumbers are n numbers of a column, integers in so many bits. The column "nan" has nothing else where onlyNaN is true.
+func randomNumbers(rnd *rand.Rand, col column, n, width int, onlyNaN bool) []float64 {
+	x := make([]float64, n)
+	for i := range x {
+		switch col.name {
+		case "nan":
+			if x[i] = rnd.Float64() - 0.5; rnd.IntN(3) == 0 || onlyNaN {
+				x[i] = math.Float64frombits(0xfff8000000000123)
+			}
+		case "zero":
+			x[i] = math.Copysign(0, rnd.Float64()-0.5)
+		case "integer":
+			x[i] = float64(rnd.IntN(1<<width) - 1000)
+		case "label":
+			x[i] = float64(rnd.IntN(3))
+		default:
+			x[i] = rnd.Float64() - 0.5
+		}
+	}
+	return x
+}
+
+// randomRuns are n numbers in runs, zeros of both signs among them, and the numbers.
+func randomRuns(rnd *rand.Rand, k kind, n int) (runs []run, x []float64) {
+	for len(x) < n {
+		r := run{first: float64(rnd.IntN(2)), n: 1 + rnd.IntN(min(n-len(x), 1000)), up: k == integer && rnd.IntN(2) == 0}
+		if k == given {
+			r.first = math.Copysign(r.first, rnd.Float64()-0.5)
+		}
+		runs = append(runs, r)
+		for i := range r.n {
+			v := r.first
+			if r.up {
+				v += float64(i)
+			}
+			x = append(x, v)
+		}
+	}
+	return runs, x
 }
 
 // hex is a number with all its bits.
