@@ -491,17 +491,12 @@ func (g *group) encode(out *parquet.ColumnWriter, c *column, k int, s *scratch) 
 	return nil
 }
 
-// flush has the rows that are left encoded: no more are to come.
-func (f *parquetFile) flush() error {
-	if f.group.rows == 0 {
-		return nil
-	}
-	return f.endGroup()
-}
-
 // finish puts the file in its place, whole and on the disk.
 func (f *parquetFile) finish() error {
-	err := f.flush()
+	var err error
+	if f.group.rows > 0 {
+		err = f.endGroup()
+	}
 	err = cmp.Or(err, f.wrap(<-f.last))
 	if err == nil {
 		err = f.wrap(f.w.Close())

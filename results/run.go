@@ -2,6 +2,7 @@ package results
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -382,13 +383,10 @@ func (r *Run) writeAll(ctx context.Context, samples *sampleWriter, rep *batch.Re
 		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), lastTrace)
 		defer cancel()
 	}
-	if err := samples.flush(); err != nil { // encoded while paths are traced
-		return err
-	}
-	if err := r.writePaths(ctx, labels, samples.encoders, interrupted, rows); err != nil {
-		return err
-	}
-	if err := samples.finish(); err != nil {
+	finished := make(chan error, 1)
+	go func() { finished <- samples.finish() }() // what is left is encoded, and goes to the disk, while paths are traced
+	err := r.writePaths(ctx, labels, samples.encoders, interrupted, rows)
+	if err := cmp.Or(<-finished, err); err != nil {
 		return err
 	}
 	label := batch.Labels(sw.Methods)
