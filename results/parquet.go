@@ -37,7 +37,7 @@ const (
 	mostEncoders = 16
 )
 
-// encoders encode the columns of the files of a folder, and have what that takes.
+// encoders encode the columns of the files of a folder: what the goroutines that do it need, and memory for the numbers.
 type encoders struct {
 	codec codec
 	idle  chan *scratch // of each goroutine that may encode a column
@@ -218,7 +218,7 @@ func (s *series) add(t series) {
 }
 
 // inMemory is a type whose pages are the numbers of a row group as they lie in memory. For parquet-go each number is a
-// parquet.Value of 24 bytes that a column buffer takes apart again, which takes longer than all the rest of the encoding. So what is
+// parquet.Value of 24 bytes that a column buffer takes apart again, which takes about as long as the rest of the encoding. So what is
 // written to a column here is not its values but tokens, one a row, each of which is the index of the row group that has them.
 type inMemory struct {
 	parquet.Type
