@@ -16,7 +16,8 @@ import (
 // knows the fields by their offsets.
 type frame struct {
 	consts, scratch, tables uintptr
-	in, out                 uintptr // columns (calls that map columns to columns)
+	in, out                 uintptr // columns, or the list of their addresses (calls that map columns to columns)
+	offset                  int     // of the first strip in them, bytes
 	strips                  int     // how many strips to work on
 	cur, next, fixed        uintptr // the lanes' state: moving slots now and after the step, fixed slots
 	steps                   int     // most steps
@@ -38,6 +39,7 @@ const (
 	frameTables     = int32(unsafe.Offsetof(frame{}.tables))
 	frameIn         = int32(unsafe.Offsetof(frame{}.in))
 	frameOut        = int32(unsafe.Offsetof(frame{}.out))
+	frameOffset     = int32(unsafe.Offsetof(frame{}.offset))
 	frameStrips     = int32(unsafe.Offsetof(frame{}.strips))
 	frameCur        = int32(unsafe.Offsetof(frame{}.cur))
 	frameNext       = int32(unsafe.Offsetof(frame{}.next))
@@ -161,11 +163,7 @@ func emitProgram(p *program.Program, isa *isa, o emitOptions) (n *native, err er
 		if k == 1 {
 			e = n.emitStep(a, consts, l, run)
 		} else {
-			in, inPitch, outPitch := n.inputs, pitch(n.poolLen), n.poolPitch()
-			if k == 2 {
-				in, inPitch, outPitch = n.columns()-1, n.endedPitch(), n.endedPitch()
-			}
-			e = n.emitMap(a, consts, l, in, inPitch, outPitch)
+			e = n.emitMap(a, consts, l, k == 2)
 		}
 		n.below, n.above = max(n.below, e.below()), max(n.above, e.above())
 		*[]*int{&n.setup, &n.step, &n.final}[k] = int(start)
@@ -228,26 +226,42 @@ func (n *native) shape(step *lowered, o emitOptions) {
 func columnsAt(base amd64.Reg, n, pitch int) []address {
 	at := make([]address, n)
 	for i := range at {
-		at[i] = address{base, int32(i * pitch)}
+		at[i] = address{base: base, disp: int32(i * pitch)}
 	}
 	return at
 }
 
-// emitMap writes a function of columns: strip by strip from those at frame.in to those at frame.out.
-func (n *native) emitMap(a *amd64.Asm, consts *constants, l *lowered, in, inPitch, outPitch int) *emitter {
-	e := newEmitter(a, n.isa, n.vectors, l, consts, columnsAt(rIn, in, inPitch), columnsAt(rOut, len(l.out), outPitch))
+// listedColumns are columns whose addresses are a list.
+func listedColumns(base amd64.Reg, n int) []address {
+	at := columnsAt(base, n, 8)
+	for i := range at {
+		at[i].listed = true
+	}
+	return at
+}
+
+// emitMap writes a function of columns, strip by strip from those at frame.in to those at frame.out: setup, from a list of
+// inputs to the pool, or final, from the ended samples to a list of results.
+func (n *native) emitMap(a *amd64.Asm, consts *constants, l *lowered, final bool) *emitter {
+	in, out, own := listedColumns(rIn, n.inputs), columnsAt(rOut, len(l.out), n.poolPitch()), rOut
+	if final {
+		in, out, own = columnsAt(rIn, n.columns()-1, n.endedPitch()), listedColumns(rOut, len(l.out)), rIn
+	}
+	e := newEmitter(a, n.isa, n.vectors, l, consts, in, out)
 	a.MovRM(rConsts, amd64.M(rFrame, frameConsts))
 	a.MovRM(rScratch, amd64.M(rFrame, frameScratch))
 	a.MovRM(rIn, amd64.M(rFrame, frameIn))
 	a.MovRM(rOut, amd64.M(rFrame, frameOut))
 	a.MovRM(rStrips, amd64.M(rFrame, frameStrips))
+	a.MovRM(rOffset, amd64.M(rFrame, frameOffset))
+	a.RR(amd64.Add, own, rOffset)
 	strip := a.Label()
 	a.Bind(strip)
 	e.masksIn()
 	e.body(0, int32(len(l.nodes)))
 	e.finish()
-	a.RI(amd64.Add, rIn, int32(n.column()))
-	a.RI(amd64.Add, rOut, int32(n.column()))
+	a.RI(amd64.Add, own, int32(n.column()))
+	a.RI(amd64.Add, rOffset, int32(n.column()))
 	a.RI(amd64.Sub, rStrips, 1)
 	a.JumpIf(amd64.NE, strip)
 	a.Return()

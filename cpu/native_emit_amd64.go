@@ -43,6 +43,7 @@ const (
 	rConsts  = amd64.RSI // constants
 	rScratch = amd64.RDX // slots from here on, arrays and loop counters below
 	rCur     = amd64.RBX // moving slots of the strip
+	rOffset  = amd64.RBX // of the strip in listed columns
 	rOut     = amd64.R8  // where outputs go
 	rIn      = amd64.R9  // inputs, or fixed slots of the strip
 	rSteps   = amd64.R10
@@ -53,13 +54,13 @@ const (
 // indexRegs hold parts of array indices.
 var indexRegs = [...]amd64.Reg{amd64.RAX, amd64.RCX, amd64.R12, amd64.R13, amd64.R14}
 
-// address is memory: base + disp.
+// address is where a column of the strip is: base + disp. The address of a column that is listed stands there instead; the
+// column's values of the strip are rOffset bytes on.
 type address struct {
-	base amd64.Reg
-	disp int32
+	base   amd64.Reg
+	disp   int32
+	listed bool
 }
-
-func (p address) at(d int) amd64.Arg { return amd64.M(p.base, p.disp).Plus(d) }
 
 // constants is what the code of a program reads from memory but never writes.
 type constants struct {
@@ -287,13 +288,28 @@ func (e *emitter) at(h home, v int32, u int) amd64.Arg {
 	case inSlot:
 		return e.slot(h.at, e.class(v), u)
 	case inInput:
-		return e.in[h.at].at(u * e.isa.bytes)
+		return e.column(e.in[h.at]).Plus(u * e.isa.bytes)
 	case inOutput:
-		return e.out[h.at].at(u * e.isa.bytes)
+		return e.column(e.out[h.at]).Plus(u * e.isa.bytes)
 	case inConst:
 		return e.consts.number(e.constBits(v))
 	}
 	panic(fmt.Sprintf("cpu: value %d of %s is lost", v, e.f.Name))
+}
+
+// column is the memory of a column, vector 0. Where that is listed, the code for its address is written: the operand is for
+// the very next instructions.
+func (e *emitter) column(p address) amd64.Arg {
+	if !p.listed {
+		return amd64.M(p.base, p.disp)
+	}
+	e.a.MovRM(rTemp, amd64.M(p.base, p.disp))
+	return amd64.MX(rTemp, rOffset, 1, 0)
+}
+
+// listed reports whether v is in a listed column, from where it is fetched before it is an operand.
+func (e *emitter) listed(v int32) bool {
+	return e.home[v].kind == inInput && e.in[e.home[v].at].listed
 }
 
 func (e *emitter) constBits(v int32) uint64 {
@@ -408,6 +424,7 @@ func (e *emitter) putColumn(to address, v int32, g int) {
 
 // putColumnBy does so by means of group t.
 func (e *emitter) putColumnBy(to address, v int32, g, t int) {
+	m := e.column(to)
 	for u := range e.v {
 		x := e.number(vectors, t, u)
 		switch {
@@ -416,7 +433,7 @@ func (e *emitter) putColumnBy(to address, v int32, g, t int) {
 		case e.nodes[v].typ == program.F32:
 			e.op(&e.form(program.OpWiden, false).Insn, x, 0, amd64.V(e.number(vectors, g, u)))
 		}
-		e.store(to.at(u*e.isa.bytes), x)
+		e.store(m.Plus(u*e.isa.bytes), x)
 	}
 }
 
@@ -586,7 +603,7 @@ type ref struct {
 const worthLoading = 2
 
 func (e *emitter) operand(v int32) ref {
-	if e.reg[v] < 0 && e.wide(v) {
+	if e.reg[v] < 0 && (e.wide(v) || e.listed(v)) {
 		e.inReg(v)
 	} else if e.reg[v] < 0 && e.home[v].kind != inConst {
 		left := 0
@@ -707,8 +724,8 @@ func (e *emitter) define(i int32, g int) {
 	if len(e.outsOf[i]) > 0 {
 		e.files[e.class(i)].pinned |= 1 << g
 		e.putOutputs(i, g)
-		if e.class(i) == vectors && e.home[i].kind == nowhere {
-			e.home[i] = home{inOutput, e.outsOf[i][0]}
+		if k := e.outsOf[i][0]; e.class(i) == vectors && e.home[i].kind == nowhere && !e.out[k].listed {
+			e.home[i] = home{inOutput, k}
 		}
 	}
 	e.unpin()

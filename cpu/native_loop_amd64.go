@@ -224,7 +224,7 @@ func (n *native) emitRun(a *amd64.Asm, consts *constants, l *lowered) *emitter {
 	a.RI(amd64.Sub, rRun, 1)
 	a.JumpIf(amd64.NE, step)
 	for _, s := range state {
-		e.putColumnBy(address{rCur, int32(s.slot * n.column())}, s.input, s.group, s.group)
+		e.putColumnBy(address{base: rCur, disp: int32(s.slot * n.column())}, s.input, s.group, s.group)
 	}
 	a.MovRM(rRan, amd64.M(rFrame, frameRunLength))
 	n.advance(e, rRan, rCur)
@@ -244,7 +244,7 @@ func (e *emitter) pauseAfter(steps amd64.Reg) {
 
 // putState stores v as a column of the strip, wherever it is.
 func (e *emitter) putState(v int32, base amd64.Reg, at int) {
-	e.putColumn(address{base, int32(at)}, v, e.inReg(v))
+	e.putColumn(address{base: base, disp: int32(at)}, v, e.inReg(v))
 	e.unpin()
 }
 
