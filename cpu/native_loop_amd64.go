@@ -254,6 +254,7 @@ func (n *native) spend(a *amd64.Asm) {
 	a.MovRM(rTemp, amd64.M(rFrame, frameRunBudget))
 	a.RR(amd64.Sub, rTemp, rRan)
 	a.MovMR(amd64.M(rFrame, frameRunBudget), rTemp)
+	a.RI(amd64.Cmp, rTemp, 1)
 	a.JumpIf(amd64.GE, left)
 	a.MovRI(rSteps, 1)
 	a.Bind(left)

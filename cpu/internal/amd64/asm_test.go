@@ -97,6 +97,8 @@ func everything() *amd64.Asm {
 		for k, write := range []func(){
 			func() { a.EVEX(&amd64.Load, r, 0, 0, m) },
 			func() { a.MovRM(g, m) },
+			func() { a.Prefetch(m) },
+			func() { a.PrefetchW(m) },
 			func() { a.VEX(&amd64.LoadY, amd64.Y, r%16, 0, m) },
 			func() { a.EVEX(&add, r, 31-r, 0, m) },
 			func() { a.MovMR(m, g) },

@@ -98,6 +98,21 @@ func (a *Asm) MovMR(m Arg, r Reg) {
 	a.scalarLine("mov", a.qword(m), r.String())
 }
 
+// Prefetch brings the cache line at m closer, PrefetchW for writing; neither fails, whatever is there.
+func (a *Asm) Prefetch(m Arg)  { a.prefetch("prefetcht0", 0x18, m) }
+func (a *Asm) PrefetchW(m Arg) { a.prefetch("prefetchw", 0x0d, m) }
+
+func (a *Asm) prefetch(name string, op byte, m Arg) {
+	if b, x := m.high(); b|x != 0 {
+		a.put(0x40 | x<<1 | b)
+	}
+	a.put(0x0f, op)
+	a.modrm(1, m, 1)
+	if a.List {
+		a.line(name, "BYTE PTR "+m.address(""))
+	}
+}
+
 // MovRR copies s to d, MovRI sets it to v.
 func (a *Asm) MovRR(d, s Reg) {
 	a.rex([]byte{0x89}, uint8(s), gp(d))
