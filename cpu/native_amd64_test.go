@@ -14,6 +14,7 @@ import (
 	"runtime/debug"
 	"runtime/metrics"
 	"runtime/pprof"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -683,6 +684,128 @@ func TestNativeStops(t *testing.T) {
 	}
 	if cancelled > 20*time.Second {
 		t.Errorf("cancelled after %v", cancelled)
+	}
+}
+
+// A call ends when its runs have made the steps that they may make, and not many ordinary steps later.
+func TestNativeRunBudget(t *testing.T) {
+	p, b := forever(1e15, 3)
+	runs := 0
+	for _, v := range variants(t) {
+		x := v.compile(t, p)
+		if !x.runs {
+			continue
+		}
+		runs++
+		w := x.worker()
+		w.begin()
+		var next atomic.Int64
+		w.fill(b, &next, 1)
+		w.place()
+		const budget = 10
+		f := &w.frame
+		f.poolLimit, f.strips, f.steps, f.runBudget = math.MaxInt, w.strips, 1000, budget
+		w.call(x.step)
+		c := slices.Index(x.stages.Kept, p.Iteration)
+		for s := range w.strips {
+			if n := *w.slot(w.now(), c, s, 0); n < 1 || n > budget+1 {
+				t.Errorf("%v: %d steps of strip %d in a call with %d for runs", v, n, s, budget)
+			}
+		}
+		x.release(w)
+	}
+	if runs == 0 {
+		t.Error("no variant has runs")
+	}
+}
+
+// Batches of many blocks give every sample its results, whichever core makes them, whether strips end
+// together or one by one; when ctx ends, nothing is left of what had been in the results of the others.
+func TestNativeBlocks(t *testing.T) {
+	p, _ := forever(0, 3)
+	want := p.NewBatch(50_001)
+	for s := range want.N {
+		want.In[0][s], want.In[1][s] = float64(s), 4
+		if s/3000%2 == 1 || s%1000 == 0 {
+			want.In[1][s] = 4 + float64(s%5)
+		}
+	}
+	progtest.Reference(p, want)
+	for _, v := range variants(t) {
+		x := v.compile(t, p)
+		for _, threads := range []int{1, 2, 5} {
+			x.threads = threads
+			if err := difference(x, p, want); err != nil {
+				t.Fatalf("%v, %d threads: %v", v, threads, err)
+			}
+			if want.N/(2*threads) < 2*x.poolLen {
+				t.Fatalf("%v, %d threads: a batch of %d has no block longer than a pool", v, threads, want.N)
+			}
+			got := p.NewBatch(want.N)
+			copy(got.In[0], want.In[0])
+			const first = 20_000 // of those that never end
+			for s := range got.N {
+				got.In[1][s] = want.In[1][s]
+				if s >= first {
+					got.In[1][s] = 1e15
+				}
+				for _, col := range got.Out {
+					col[s] = math.NaN()
+				}
+			}
+			ctx, stop := context.WithTimeout(context.Background(), 20*time.Millisecond)
+			if err := x.Run(ctx, got); !errors.Is(err, context.DeadlineExceeded) {
+				t.Fatalf("%v, %d threads: error %v, want %v", v, threads, err, context.DeadlineExceeded)
+			}
+			stop()
+			for s := range got.N {
+				ended := got.Out[2][s] == 1
+				for k, col := range got.Out {
+					if ended && (s >= first || col[s] != want.Out[k][s]) || !ended && col[s] != 0 {
+						t.Fatalf("%v, %d threads, sample %d of an abandoned batch: result %d is %v", v, threads, s, k, col[s])
+					}
+				}
+			}
+		}
+	}
+}
+
+// Setup and what results take may be so long that they, too, are made in several calls.
+func TestNativeLongSetup(t *testing.T) {
+	p, _ := forever(0, 1)
+	work := func(b *program.Builder, x program.Value) program.Value {
+		for range 2000 {
+			x = b.FMA(x, b.F(0.999), b.F(0.25))
+		}
+		return x
+	}
+	b := program.NewBuilder("setup")
+	x := b.Input("x", program.F64)
+	p.Setup = b.Finish(work(b, x), b.I(0), b.Input("limit", program.F64), b.I(0), b.F(0))
+	b = program.NewBuilder("step")
+	slots := make([]program.Value, len(p.Slots))
+	for i, s := range p.Slots {
+		slots[i] = b.Input(s.Name, s.Type)
+	}
+	b.Input("reported", program.F64)
+	p.Step = b.Finish(append(b.Inline(p.Step, slots...), work(b, slots[0]))...)
+	p.Slots = append(p.Slots, program.Slot{Name: "reported", Type: program.F64})
+	p.Results = append(p.Results, len(p.Slots)-1)
+	want := p.NewBatch(1500)
+	for s := range want.N {
+		want.In[0][s], want.In[1][s] = float64(s), 4
+	}
+	progtest.Reference(p, want)
+	for _, v := range variants(t) {
+		x := v.compile(t, p)
+		for _, k := range []int{0, 2} {
+			if n := x.budget(x.cost[k]) * x.width(); n >= x.poolLen {
+				t.Fatalf("%v: %d of %d samples in one call", v, n, x.poolLen)
+			}
+		}
+		if err := difference(x, p, want); err != nil {
+			t.Fatalf("%v: %v", v, err)
+		}
 	}
 }
 

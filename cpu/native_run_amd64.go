@@ -281,19 +281,24 @@ func (w *lanes) listedOwn(columns []uint64, n, pitch int) uintptr {
 	return addressOf(w.list)
 }
 
+// begin makes all lanes idle.
+func (w *lanes) begin() {
+	f := &w.frame
+	f.cur, f.next = addressOf(w.moving[0]), addressOf(w.moving[1])
+	f.active, f.poolNext, f.poolCount = 0, 0, 0
+	w.from, w.end, w.side = 0, 0, w.side[:0]
+	w.strips = w.x.strips
+	for s := range w.strips {
+		*w.running(s) = 0
+	}
+}
+
 // work runs samples until none are left or ctx ends; t is nil where no trace is wanted.
 func (x *nativeExecutable) work(ctx context.Context, b *program.Batch, t *tracing, next *atomic.Int64, threads int) error {
 	w := x.worker()
 	defer x.release(w)
+	w.begin()
 	f := &w.frame
-	f.cur, f.next = addressOf(w.moving[0]), addressOf(w.moving[1])
-	w.side = w.side[:0]
-	f.active, f.poolNext, f.poolCount = 0, 0, 0
-	w.from, w.end = 0, 0
-	w.strips = x.strips
-	for s := range x.strips {
-		*w.running(s) = 0
-	}
 	steps := x.budget(x.cost[1])
 	done := ctx.Done()
 	for more := true; ; {
@@ -450,11 +455,7 @@ func (w *lanes) place() {
 	moving, all := w.now(), w.all()
 	for s := 0; s < x.strips && f.poolNext < f.poolCount; s++ {
 		r := w.running(s)
-		idle := all &^ *r
-		waiting := f.poolCount - f.poolNext
-		for bits.OnesCount64(idle) > waiting {
-			idle &^= 1 << (63 - bits.LeadingZeros64(idle))
-		}
+		idle := lowest(all&^*r, f.poolCount-f.poolNext)
 		if idle == 0 {
 			continue
 		}
@@ -485,17 +486,27 @@ func (w *lanes) closeUp() {
 		from := w.running(last)
 		for s := 0; s < last && *from != 0; s++ {
 			to := w.running(s)
-			for idle := w.all() &^ *to; idle != 0 && *from != 0; idle &= idle - 1 {
-				l, k := bits.TrailingZeros64(idle), bits.TrailingZeros64(*from)
-				for c := range x.columns() {
-					*w.slot(moving, c, s, l) = *w.slot(moving, c, last, k)
+			idle := lowest(w.all()&^*to, bits.OnesCount64(*from))
+			move := lowest(*from, bits.OnesCount64(idle))
+			for c := range x.columns() {
+				there, here := w.column(moving, c, s), w.column(moving, c, last)
+				for i, k := idle, move; i != 0; i, k = i&(i-1), k&(k-1) {
+					there[bits.TrailingZeros64(i)] = here[bits.TrailingZeros64(k)]
 				}
-				*to |= 1 << l
-				*from &= *from - 1
 			}
+			*to |= idle
+			*from &^= move
 		}
 		w.strips--
 	}
+}
+
+// lowest is the lowest n of the bits that are set in m.
+func lowest(m uint64, n int) uint64 {
+	for k := bits.OnesCount64(m); k > n; k-- {
+		m &^= 1 << (bits.Len64(m) - 1)
+	}
+	return m
 }
 
 // collect writes the results of the samples that ended.
