@@ -220,7 +220,7 @@ func (n *native) shape(step *lowered, o emitOptions) {
 		n.strips = o.strips
 	}
 	w := n.width()
-	n.poolLen = max(w, min(512, (128<<10)/(8*n.columns()))/w*w)
+	n.poolLen = max(w, min(256, (128<<10)/(8*n.columns()))/w*w)
 }
 
 func columnsAt(base amd64.Reg, n, pitch int) []address {
