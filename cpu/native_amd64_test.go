@@ -774,7 +774,7 @@ func TestNativeBlocks(t *testing.T) {
 func TestNativeLongSetup(t *testing.T) {
 	p, _ := forever(0, 1)
 	work := func(b *program.Builder, x program.Value) program.Value {
-		for range 2000 {
+		for range 5000 {
 			x = b.FMA(x, b.F(0.999), b.F(0.25))
 		}
 		return x
@@ -791,7 +791,7 @@ func TestNativeLongSetup(t *testing.T) {
 	p.Step = b.Finish(append(b.Inline(p.Step, slots...), work(b, slots[0]))...)
 	p.Slots = append(p.Slots, program.Slot{Name: "reported", Type: program.F64})
 	p.Results = append(p.Results, len(p.Slots)-1)
-	want := p.NewBatch(1500)
+	want := p.NewBatch(600)
 	for s := range want.N {
 		want.In[0][s], want.In[1][s] = float64(s), 4
 	}

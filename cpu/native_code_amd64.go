@@ -139,7 +139,7 @@ func emitProgram(p *program.Program, isa *isa, o emitOptions) (n *native, err er
 	}
 	var run *lowered
 	if !o.noRun {
-		run = n.lowerRun(step.pressure, ordered)
+		run = n.lowerRun(step, ordered)
 	}
 	n.runs = run != nil
 	setup := lower(st.Setup, len(st.Setup.Out), isa.zmm, ordered)
@@ -202,9 +202,9 @@ func (n *native) shape(step *lowered, o emitOptions) {
 		n.vectors, n.strips = 1, 2
 	case !n.isa.zmm:
 		n.vectors, n.strips = 2, 4
-	case p <= 11 && n.runsWith(5, p):
+	case p <= 11 && n.runsWith(5, step):
 		n.vectors, n.strips = 5, 2
-	case p <= 16 && !n.runsWith(4, p) && n.runsWith(3, p):
+	case p <= 16 && !n.runsWith(4, step) && n.runsWith(3, step):
 		n.vectors, n.strips = 3, 3
 	case p <= 16 && step.masks <= 4: // of six mask registers, three vectors leave two for each, four vectors one
 		n.vectors, n.strips = 4, 2

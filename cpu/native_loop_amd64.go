@@ -47,23 +47,30 @@ func (n *native) makeRun(p *program.Program) {
 	n.stages.MakeRun(p)
 }
 
-// runsWith reports whether the program can have runs with strips of so many vectors: the registers hold the state before the step, after it, and something to compute with. Pressure is
-// how many values the step has alive at once: with AVX2's few registers, moves between them and memory
-// would cost more than a run saves (measured).
-func (n *native) runsWith(vectors, pressure int) bool {
+// runsWith reports whether the program can have runs with strips of so many vectors, and gains from them: the registers hold
+// the state before the step, after it, and something to compute with, and the vectors keep the processor busy while each
+// waits for its own last step, for which ordinary steps have the other strips. AVX2 can have few vectors, and moves between
+// its few registers and memory would cost more than a run saves (measured).
+func (n *native) runsWith(vectors int, step *lowered) bool {
+	if n.stages.Run == nil {
+		return false
+	}
 	carried := 0
 	for k := n.fixed; k < len(n.stages.Kept); k++ {
 		if n.carries(k) {
 			carried++
 		}
 	}
-	groups := n.isa.regs / vectors
-	return n.stages.Run != nil && 2*carried+2 <= groups && (n.isa.zmm || pressure+carried <= groups)
+	groups, busy := n.isa.regs/vectors, step.cost*float64(vectors)
+	if !n.isa.zmm && (step.pressure+carried > groups || 2*float64(step.wait()) > busy) {
+		return false
+	}
+	return 2*carried+2 <= groups && float64(step.wait()) <= busy
 }
 
 // lowerRun prepares the code of runs, nil where the program gets none.
-func (n *native) lowerRun(pressure int, ordered bool) *lowered {
-	if !n.runsWith(n.vectors, pressure) {
+func (n *native) lowerRun(step *lowered, ordered bool) *lowered {
+	if !n.runsWith(n.vectors, step) {
 		return nil
 	}
 	l := lower(n.stages.Run, 0, n.isa.zmm, ordered)
