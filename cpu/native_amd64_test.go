@@ -34,7 +34,7 @@ type variant struct {
 
 func (s variant) String() string { return fmt.Sprintf("%s x%d", s.isa.name, s.vectors) }
 
-// variants lists the instruction sets of this machine with all shapes of strips.
+// variants lists the instruction sets of this machine with all shapes of strips, and runs wherever they fit.
 func variants(t testing.TB) (all []variant) {
 	s, err := sets()
 	if err != nil {
@@ -45,7 +45,7 @@ func variants(t testing.TB) (all []variant) {
 			if !isa.zmm && v > 3 {
 				break
 			}
-			all = append(all, variant{isa, emitOptions{vectors: v, strips: 1 + v%3}})
+			all = append(all, variant{isa, emitOptions{vectors: v, strips: 1 + v%3, allRuns: true}})
 		}
 	}
 	return all

@@ -108,7 +108,7 @@ type native struct {
 type emitOptions struct {
 	vectors, strips int
 	list            bool
-	noRun           bool
+	allRuns         bool // also where they do not pay
 }
 
 // maxStep bounds the operations that one step may take, in vectors: some 10 ms.
@@ -137,10 +137,7 @@ func emitProgram(p *program.Program, isa *isa, o emitOptions) (n *native, err er
 	if ordered {
 		step = lower(st.Step, n.moving, isa.zmm, true)
 	}
-	var run *lowered
-	if !o.noRun {
-		run = n.lowerRun(step, ordered)
-	}
+	run := n.lowerRun(step, ordered, o.allRuns)
 	n.runs = run != nil
 	setup := lower(st.Setup, len(st.Setup.Out), isa.zmm, ordered)
 	final := lower(reported(st.Final), len(st.Final.Out), isa.zmm, ordered)
@@ -202,9 +199,9 @@ func (n *native) shape(step *lowered, o emitOptions) {
 		n.vectors, n.strips = 1, 2
 	case !n.isa.zmm:
 		n.vectors, n.strips = 2, 4
-	case p <= 11 && n.runsWith(5, step):
+	case p <= 11 && n.paysRun(5, step):
 		n.vectors, n.strips = 5, 2
-	case p <= 16 && !n.runsWith(4, step) && n.runsWith(3, step):
+	case p <= 16 && !n.paysRun(4, step) && n.paysRun(3, step):
 		n.vectors, n.strips = 3, 3
 	case p <= 16 && step.masks <= 4: // of six mask registers, three vectors leave two for each, four vectors one
 		n.vectors, n.strips = 4, 2

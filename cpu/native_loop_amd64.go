@@ -47,30 +47,30 @@ func (n *native) makeRun(p *program.Program) {
 	n.stages.MakeRun(p)
 }
 
-// runsWith reports whether the program can have runs with strips of so many vectors, and gains from them: the registers hold
-// the state before the step, after it, and something to compute with, and the vectors keep the processor busy while each
-// waits for its own last step, for which ordinary steps have the other strips. AVX2 can have few vectors, and moves between
-// its few registers and memory would cost more than a run saves (measured).
-func (n *native) runsWith(vectors int, step *lowered) bool {
-	if n.stages.Run == nil {
-		return false
-	}
-	carried := 0
-	for k := n.fixed; k < len(n.stages.Kept); k++ {
-		if n.carries(k) {
-			carried++
-		}
-	}
-	groups, busy := n.isa.regs/vectors, step.cost*float64(vectors)
-	if !n.isa.zmm && (step.pressure+carried > groups || 2*float64(step.wait()) > busy) {
-		return false
-	}
-	return 2*carried+2 <= groups && float64(step.wait()) <= busy
+// fitsRun reports whether the program can have runs with strips of so many vectors: the registers hold the state before the
+// step, after it, and something to compute with.
+func (n *native) fitsRun(vectors int) bool {
+	return n.stages.Run != nil && 2*n.carriedSlots()+2 <= n.isa.regs/vectors
 }
 
-// lowerRun prepares the code of runs, nil where the program gets none.
-func (n *native) lowerRun(step *lowered, ordered bool) *lowered {
-	if !n.runsWith(n.vectors, step) {
+// paysRun reports whether it also gains from them. The vectors must keep the processor busy while each waits for its own last
+// step, for which ordinary steps have the other strips. AVX2 can have few vectors, and moves between its few registers and
+// memory would cost more than a run saves (measured).
+func (n *native) paysRun(vectors int, step *lowered) bool {
+	if !n.fitsRun(vectors) {
+		return false
+	}
+	wait, busy := float64(step.wait()), step.cost*float64(vectors)
+	if !n.isa.zmm {
+		return step.pressure+n.carriedSlots() <= n.isa.regs/vectors && 2*wait <= busy
+	}
+	return wait <= busy
+}
+
+// lowerRun prepares the code of runs, nil where the program gets none: where they do not fit, or do not pay and are not wanted
+// all the same.
+func (n *native) lowerRun(step *lowered, ordered, all bool) *lowered {
+	if !n.paysRun(n.vectors, step) && !(all && n.fitsRun(n.vectors)) {
 		return nil
 	}
 	l := lower(n.stages.Run, 0, n.isa.zmm, ordered)
@@ -83,6 +83,17 @@ func (n *native) lowerRun(step *lowered, ordered bool) *lowered {
 		}
 	}
 	return l
+}
+
+// carriedSlots is how many slots a run keeps in registers.
+func (n *native) carriedSlots() int {
+	count := 0
+	for k := n.fixed; k < len(n.stages.Kept); k++ {
+		if n.carries(k) {
+			count++
+		}
+	}
+	return count
 }
 
 // carries: slot k of Kept is one that a run keeps in registers.
