@@ -108,7 +108,7 @@ type native struct {
 type emitOptions struct {
 	vectors, strips int
 	list            bool
-	allRuns         bool // also where they do not pay
+	allRuns         bool // runs also where they do not pay
 }
 
 // maxStep bounds the operations that one step may take, in vectors: some 10 ms.
