@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"math"
 	"os"
@@ -11,7 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"invar/batch"
 	"invar/cpu"
+	"invar/program"
 )
 
 // fakePeer makes this test's binary a peer that answers as the variable says: "right" for a peer that keeps the
@@ -247,6 +250,44 @@ func TestStrays(t *testing.T) {
 	}
 	if err := checkBits(nan, elsewhere(1, -math.NaN())); err != nil {
 		t.Errorf("two NaNs: %v", err)
+	}
+}
+
+// nearly is an engine whose first result is wrong in its last bit.
+type nearly struct{ program.Engine }
+
+func (e nearly) Compile(p *program.Program) (program.Executable, error) {
+	x, err := e.Engine.Compile(p)
+	return nearlyExecutable{x}, err
+}
+
+type nearlyExecutable struct{ program.Executable }
+
+func (x nearlyExecutable) Run(ctx context.Context, b *program.Batch) error {
+	err := x.Executable.Run(ctx, b)
+	b.Out[0][0] = math.Nextafter(b.Out[0][0], 2)
+	return err
+}
+
+func TestEnter(t *testing.T) {
+	const n = 10
+	w := testWork(t, "lm", n)
+	reference := &ours{engine: cpu.Portable{}}
+	if err := reference.load(w, n); err != nil {
+		t.Fatal(err)
+	}
+	answers, _ := reference.results()
+	if batch.Column(reference.prog, "x0") != 0 {
+		t.Fatal("the first result is not x0")
+	}
+	for _, c := range []struct {
+		engine program.Engine
+		ok     bool
+	}{{cpu.Portable{}, true}, {nearly{cpu.Portable{}}, false}} {
+		e := &entry{peer: engineUnderTest, threads: 1, samples: n, c: &ours{engine: c.engine}}
+		if err := e.enter(w, answers); (err == nil) != c.ok {
+			t.Errorf("%T enters: %v", c.engine, err)
+		}
 	}
 }
 

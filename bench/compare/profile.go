@@ -21,10 +21,10 @@ import (
 	"invar/results"
 )
 
-// How long what is profiled goes on at least: an item (see samplePages) and the main job, of which Go's profiler takes fewer samples.
 const (
-	profileTime    = 2 * time.Second
-	profileJobTime = 5 * time.Second
+	profileTime    = 2 * time.Second // how long an item is repeated at least
+	profileJobTime = 5 * time.Second // and the main job, of which Go's profiler takes fewer samples
+	sampleRate     = 2000            // a second, of an item
 )
 
 // profiled runs the engine under test on an item, on one thread, and tells where its time goes: the operations of a

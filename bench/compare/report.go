@@ -55,7 +55,7 @@ func (c *config) write(r *findings, file string) error {
 	c.scaleTable(p, r)
 	if r.goBench != "" {
 		p("## Go benchmarks\n")
-		p("`%s`: time to compile each built-in problem with each method (per operation), its growth with the size of the\nprogram, time and memory of sweeps.\n", strings.Join(goBenchCommand, " "))
+		p("`%s`: time to compile each built-in problem with each method (per operation), its growth with the size of the\nprogram, time per operation of long programs, time and memory of sweeps, and what of the main job is not arithmetic.\n", strings.Join(goBenchCommand, " "))
 		p("```\n%s\n```\n", strings.TrimSpace(r.goBench))
 	}
 	p("## Commands\n")
@@ -130,6 +130,7 @@ func (c *config) targetTable(p printer, r *findings) {
 	p("## Targets\n")
 	p("| against | work | threads | target | measured | |\n|---|---|---|---|---|---|")
 	var missed []verdict
+	var beaten []string
 	for _, t := range targets {
 		for _, o := range r.outcomes {
 			for _, v := range verdicts(o) {
@@ -140,6 +141,9 @@ func (c *config) targetTable(p printer, r *findings) {
 				if !v.met {
 					what = "**missed**"
 					missed = append(missed, v)
+				}
+				if v.most > 0 && v.value < 1 {
+					beaten = append(beaten, fmt.Sprintf("%s (threads: %d)", v.item, v.threads))
 				}
 				want := v.want()
 				if v.info {
@@ -187,6 +191,9 @@ func (c *config) targetTable(p printer, r *findings) {
 		}
 	}
 	p("")
+	if len(beaten) > 0 {
+		p("**Faster than the limit**: %s. %s\n", strings.Join(beaten, ", "), r.notes["climit-beaten"])
+	}
 	if len(missed) == 0 {
 		return
 	}

@@ -9,11 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Samples a second, and room for them in pages (a power of two): two seconds are a quarter of it.
-const (
-	sampleRate  = 2000
-	samplePages = 64
-)
+// samplePages is the room for samples, in pages (a power of two): those of profileTime take a quarter of it.
+const samplePages = 64
 
 // addresses calls f and returns where its thread was, outside the kernel, at each tick of the processor time that it took. The
 // profiler of Go cannot say this: it counts all code that Go's linker does not know as one function.
