@@ -307,10 +307,10 @@ func TestMetrics(t *testing.T) {
 		t.Errorf("%v found in nothing", got)
 	}
 	for i, want := range []float64{23.42, 70.5} {
-		if got := jobs[i].around(goOutput); got != want {
+		if got, ok := jobs[i].around(goOutput); got != want || !ok {
 			t.Errorf("%s: %v %%, want %v", jobs[i].key, got, want)
 		}
-		if got := jobs[i].around("PASS"); got != 0 {
+		if got, ok := jobs[i].around("PASS"); ok {
 			t.Errorf("%s: %v %% found in nothing", jobs[i].key, got)
 		}
 	}

@@ -175,7 +175,11 @@ func (c *config) benchmark(f *pflag.FlagSet) error {
 		}
 		r.goBench = string(out)
 		for _, j := range jobs {
-			if part := j.around(r.goBench); c.profile && part >= mostAround {
+			part, ok := j.around(r.goBench)
+			if !ok {
+				return fmt.Errorf("the Go benchmarks do not have %s of sweep %s", j.unit, mainJob)
+			}
+			if c.profile && part >= mostAround {
 				if r.profiles[j.key], err = c.profiledJob(j.keep); err != nil {
 					return fmt.Errorf("%s: profile: %w", j.key, err)
 				}

@@ -96,9 +96,13 @@ var jobs = []job{
 // mostAround is the part of a job's wall time in percent that may not be arithmetic.
 const mostAround = 20
 
-// around is the part of the job's wall time in percent that is not arithmetic, as a Go benchmark printed it. Zero: it did not.
-func (j job) around(output string) float64 {
-	return slices.Max(append(metrics(output, "BenchmarkJob/"+strings.ReplaceAll(mainJob, " ", "_"), j.unit), 0))
+// around is the part of the job's wall time in percent that is not arithmetic, if the Go benchmarks printed it.
+func (j job) around(output string) (part float64, ok bool) {
+	all := metrics(output, "BenchmarkJob/"+strings.ReplaceAll(mainJob, " ", "_"), j.unit)
+	if len(all) == 0 {
+		return 0, false
+	}
+	return all[0], true
 }
 
 type printer func(format string, args ...any)
@@ -186,7 +190,7 @@ func (c *config) targetTable(p printer, r *findings) {
 		itself("length", fmt.Sprintf("time per operation of a long program, the slowest of %d, next to gd on square", len(all)), "1", "at most 2 x", beside(slowest, 2)+" x", slowest <= 2)
 	}
 	for _, j := range jobs {
-		if part := j.around(r.goBench); part > 0 {
+		if part, ok := j.around(r.goBench); ok {
 			itself(j.key, j.work, "all", fmt.Sprintf("less than %d %% of the wall time", mostAround), beside(part, mostAround)+" %", part < mostAround)
 		}
 	}
