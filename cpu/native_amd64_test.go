@@ -41,9 +41,6 @@ func variants(t testing.TB) (all []variant) {
 	}
 	for _, isa := range s {
 		for v := 1; v <= 5 && v*6 <= isa.regs; v++ {
-			if !isa.zmm && v > 3 {
-				break
-			}
 			all = append(all, variant{isa, emitOptions{vectors: v, strips: 1 + v%3}})
 		}
 	}

@@ -245,12 +245,13 @@ func (e *emitter) anyLane(v int32) {
 	if e.v > 1 {
 		t := e.temp(vectors)
 		x = e.number(vectors, t, 0)
+		or := e.form(program.OpOr, false)
 		for u := 1; u < e.v; u++ {
 			from := n(0)
 			if u > 1 {
 				from = x
 			}
-			a.VEX(&amd64.OrY, amd64.Y, x, from, amd64.V(n(u)))
+			e.op(&or.Insn, x, from, amd64.V(n(u)))
 		}
 		e.drop(vectors, t)
 	}
@@ -271,9 +272,10 @@ func (e *emitter) allLanes(v int32) (some amd64.Cond) {
 	x := n(0)
 	if e.v > 1 {
 		t := e.temp(vectors)
+		and := e.form(program.OpAnd, false)
 		for u := 1; u < e.v; u++ {
 			d := e.number(vectors, t, 0)
-			a.VEX(&amd64.AndY, amd64.Y, d, x, amd64.V(n(u)))
+			e.op(&and.Insn, d, x, amd64.V(n(u)))
 			x = d
 		}
 		e.drop(vectors, t)

@@ -204,7 +204,7 @@ func (e *emitter) simpleArg(i int32, in *amd64.Insn, a int32, b amd64.Arg) {
 // or of a copy of one; of the other two one may be in memory.
 func (e *emitter) fma(i int32, f *form) {
 	x := &e.nodes[i]
-	in := [4]*amd64.Insn{&f.Insn, &f.swap, &f.not, &f.notSwap}[x.neg]
+	in := f.variants()[x.neg]
 	a, b, c := x.a, x.b, x.c
 	// free: v's register may be overwritten.
 	free := func(v, other, other2 int32) bool {
