@@ -854,19 +854,3 @@ func TestNativeForbidden(t *testing.T) {
 		t.Errorf("engine %s with the note %q, want portable with %q", e.Name(), note, want)
 	}
 }
-
-// The length of the code, and with it the time to write it, grows with that of the program and no faster.
-func TestNativeLinear(t *testing.T) {
-	size := func(work int) float64 {
-		p, _ := forever(1, work)
-		n, err := emitProgram(p, &avx512, emitOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return float64(len(n.code))
-	}
-	small, large := size(2000), size(20000)
-	if r := large / small; !(r > 8 && r < 12) {
-		t.Errorf("ten times the operations give %.1f times the code", r)
-	}
-}

@@ -117,9 +117,6 @@ func (e *emitter) clearRegs() {
 		for g, v := range e.files[c].holds {
 			if v >= 0 {
 				e.reg[v] = -1
-				if e.home[v].kind != inSlot {
-					e.forget(v)
-				}
 			}
 			e.files[c].holds[g] = empty
 		}
@@ -144,7 +141,6 @@ func (e *emitter) loopBlock(i int32) {
 		e.put(s, e.class(p), g)
 		e.unpin()
 		e.home[p] = home{inSlot, s}
-		e.remember(p)
 	}
 	e.allHome(i)
 	e.clearRegs()
@@ -285,42 +281,37 @@ func (e *emitter) allLanes(v int32) (some amd64.Cond) {
 	return amd64.NE
 }
 
-// snapshot is where values are at some place in the code.
+// snapshot is what registers hold at some place in the code, and the homes of that. What they do not hold has a home that
+// does not change while it is needed.
 type snapshot struct {
-	alive []int32
-	reg   []int8
-	home  []home
 	holds [2][]int32
+	homes [2][]home
 }
 
-func (e *emitter) save() *snapshot {
-	s := &snapshot{alive: slices.Clone(e.alive), reg: make([]int8, len(e.alive)), home: make([]home, len(e.alive))}
-	for k, v := range s.alive {
-		s.reg[k], s.home[k] = e.reg[v], e.home[v]
-	}
+func (e *emitter) save() (s snapshot) {
 	for c := range e.files {
-		s.holds[c] = append([]int32(nil), e.files[c].holds...)
+		s.holds[c] = slices.Clone(e.files[c].holds)
+		for _, v := range s.holds[c] {
+			h := home{}
+			if v >= 0 {
+				h = e.home[v]
+			}
+			s.homes[c] = append(s.homes[c], h)
+		}
 	}
 	return s
 }
 
-func (e *emitter) restore(s *snapshot) {
-	for len(e.alive) > 0 {
-		v := e.alive[len(e.alive)-1]
-		e.reg[v] = -1
-		if e.home[v].kind == inSlot {
-			e.home[v] = home{}
-		}
-		e.forget(v)
-	}
-	for k, v := range s.alive {
-		e.reg[v], e.home[v] = s.reg[k], s.home[k]
-		e.remember(v)
-	}
+func (e *emitter) restore(s snapshot) {
+	e.clearRegs()
 	for c := range e.files {
 		copy(e.files[c].holds, s.holds[c])
+		for g, v := range s.holds[c] {
+			if v >= 0 {
+				e.reg[v], e.home[v] = int8(g), s.homes[c][g]
+			}
+		}
 	}
-	e.unpin()
 }
 
 // guardBlock writes the guard at position i and what merges its results, and
@@ -348,26 +339,25 @@ func (e *emitter) guardBlock(i int32) int32 {
 	a.Bind(block)
 	indices := e.index
 	e.newIndices()
-	outer := e.cold
+	outer, swept := e.cold, e.swept
 	e.cold = i
-	var saved []int32 // slots
-	homes := make(map[int32]home, len(before.alive)+len(merges))
+	var saved []int32         // slots
+	var there []int32         // what was in registers, and the results
+	homes := map[int32]home{} // of those
 	for c := range e.files {
 		for g, v := range e.files[c].holds {
-			if v < 0 || e.last[v] <= i {
+			if v < 0 {
 				continue
 			}
-			if e.home[v].kind == nowhere {
+			if e.last[v] > i && e.home[v].kind == nowhere {
 				s := e.newSlot()
 				e.put(s, class(c), g)
 				e.home[v] = home{inSlot, s}
 				saved = append(saved, s)
 			}
+			there = append(there, v)
 			homes[v] = e.home[v]
 		}
-	}
-	for _, v := range before.alive {
-		homes[v] = e.home[v]
 	}
 	e.body(i+1, end)
 	for _, m := range merges {
@@ -383,17 +373,14 @@ func (e *emitter) guardBlock(i int32) int32 {
 		e.drop(c, d)
 		e.unpin()
 		saved = append(saved, s)
+		there = append(there, m)
 		homes[m] = home{inSlot, s}
 	}
-	for k := 0; k < len(e.alive); { // what was made inside is over
-		if v := e.alive[k]; v > i {
-			e.kill(v)
-		} else {
-			k++
-		}
+	for v := i + 1; v <= to; v++ { // what was made inside is over
+		e.kill(v)
 	}
 	e.flush()
-	e.cold = outer
+	e.cold, e.swept = outer, swept // what is around the block is still to be released
 	e.restore(before)
 	a.Use(main)
 	e.index = indices
@@ -409,9 +396,8 @@ func (e *emitter) guardBlock(i int32) int32 {
 
 	// Back from the block to where the way past it has everything.
 	a.Use(section)
-	after := e.save()
-	for k, v := range after.alive {
-		if h := after.home[k]; h.kind == inSlot && homes[v] != h {
+	for _, v := range there {
+		if h := e.home[v]; h.kind == inSlot && homes[v] != h {
 			e.home[v] = homes[v]
 			c := e.class(v)
 			e.fetch(v, 0)
@@ -425,7 +411,7 @@ func (e *emitter) guardBlock(i int32) int32 {
 				continue
 			}
 			old := e.home[v]
-			if h, ok := homes[v]; ok { // else a constant or an input
+			if h, ok := homes[v]; ok { // else it is where it was
 				e.home[v] = h
 			}
 			e.fetch(v, g)
@@ -453,7 +439,6 @@ func (e *emitter) otherwise(m int32) {
 			e.home[c] = home{}
 		}
 		e.reg[c] = -1
-		e.forget(c)
 	} else {
 		cl := e.class(m)
 		if cl == masks {

@@ -155,7 +155,6 @@ func (n *native) emitRun(a *amd64.Asm, consts *constants, l *lowered) *emitter {
 			e.put(s, vectors, g)
 			e.drop(vectors, g)
 			e.home[v] = home{inSlot, s}
-			e.remember(v)
 		}
 	}
 	e.unpin()

@@ -265,9 +265,6 @@ func (e *emitter) fma(i int32, f *form) {
 	if !fresh { // the register has changed hands
 		e.files[vectors].holds[d] = busy
 		e.reg[into] = -1
-		if e.home[into].kind != inSlot {
-			e.forget(into)
-		}
 	}
 	args := x.args()
 	e.release(i, args[:]...)
