@@ -33,7 +33,7 @@ type variant struct {
 
 func (s variant) String() string { return fmt.Sprintf("%s x%d", s.isa.name, s.vectors) }
 
-// variants lists the instruction sets of this machine with all shapes of strips.
+// variants lists the instruction sets of this machine with all numbers of vectors in a strip.
 func variants(t testing.TB) (all []variant) {
 	s, err := sets()
 	if err != nil {
@@ -397,9 +397,9 @@ func mutations(r *row, f *form) map[string]func() {
 		if r.shape == shBinary {
 			m["operands exchanged"] = func() { r.shape = shCommute }
 		}
-		if f.not.Name != "" {
-			m["negated operand"] = func() { f.Insn = f.not }
-			m["no negated operand"] = func() { f.not = f.Insn }
+		if f.second.Name != "" {
+			m["negated operand"] = func() { f.Insn = f.second }
+			m["no negated operand"] = func() { f.second = f.Insn }
 		}
 	case shUnary:
 		if f.Imm >= 0 {
@@ -426,11 +426,11 @@ func mutations(r *row, f *form) map[string]func() {
 			m["as or"] = func() { f.Op = 0x56 }
 		}
 	case shFMA:
-		m["the addend's sign"] = func() { f.Insn = f.not }
-		m["the product's sign"] = func() { f.Insn = f.swap }
-		m["fnmadd for fmadd"] = func() { f.swap = f.Insn }
-		m["fmsub for fmadd"] = func() { f.not = f.Insn }
-		m["fnmsub for fmsub"] = func() { f.notSwap = f.not }
+		m["the addend's sign"] = func() { f.Insn = f.second }
+		m["the product's sign"] = func() { f.Insn = f.first }
+		m["fnmadd for fmadd"] = func() { f.first = f.Insn }
+		m["fmsub for fmadd"] = func() { f.second = f.Insn }
+		m["fnmsub for fmsub"] = func() { f.both = f.second }
 		m["order of operands"] = func() { fmaOrders["213"], fmaOrders["132"] = 0x20, 0x10 }
 	case shCompare:
 		if f.Name != "" && f.Imm >= 0 {
@@ -440,14 +440,14 @@ func mutations(r *row, f *form) map[string]func() {
 				}
 			}
 		}
-		for name, in := range map[string]*amd64.Insn{"exchanged": &f.swap, "negated": &f.not, "both": &f.notSwap} {
+		for name, in := range map[string]*amd64.Insn{"exchanged": &f.first, "negated": &f.second, "both": &f.both} {
 			if in.Name == "" || in.Imm < 0 {
 				continue
 			}
 			m[name+" ones with the wrong predicate"] = func() { in.Imm ^= 4 }
 		}
-		if f.swap.Name != "" && f.swap.Imm < 0 {
-			m["exchanged ones as another comparison"] = func() { f.swap.Op ^= 0x37 ^ 0x29 }
+		if f.first.Name != "" && f.first.Imm < 0 {
+			m["exchanged ones as another comparison"] = func() { f.first.Op ^= 0x37 ^ 0x29 }
 		}
 	case shBlend:
 		if f == &r.zmm {
@@ -527,7 +527,7 @@ func written(r *row, f *form) (all []amd64.Insn) {
 }
 
 // A disassembler reads every instruction of the table, with every register and kind of operand, as it was meant.
-func TestNativeEncodings(t *testing.T) {
+func TestEncodings(t *testing.T) {
 	tool := disassembler(t)
 	a := &amd64.Asm{List: true}
 	for _, r := range allRows() {

@@ -37,15 +37,16 @@ type row struct {
 	ymm   form
 }
 
-// form is an instruction with its variants: of a comparison, the one with operands exchanged, and
-// the negations of both; of an FMA, those for -(a*b)+c, a*b-c and -(a*b)-c. A variant without a name does not exist.
+// form is an instruction with its variants: the one with a first thing the other way round, with a second, and with both. Of a
+// comparison the first is the order of its operands and the second its truth, of an FMA they are the signs of the product and of
+// the addend, and of an And the second is the truth of its first operand. A variant without a name does not exist.
 type form struct {
 	amd64.Insn
-	swap, not, notSwap amd64.Insn
+	first, second, both amd64.Insn
 }
 
 // variants are the instructions of f, of an FMA in the order of node.neg.
-func (f *form) variants() []*amd64.Insn { return []*amd64.Insn{&f.Insn, &f.swap, &f.not, &f.notSwap} }
+func (f *form) variants() []*amd64.Insn { return []*amd64.Insn{&f.Insn, &f.first, &f.second, &f.both} }
 
 const (
 	w0 = 0
@@ -180,13 +181,13 @@ var rowsOnce = []row{
 	{program.OpBits, shUnary, 0, form{Insn: unsigned}, form{Insn: unsigned}}, // of an F32
 	{program.OpILt, shCompare, 0,
 		form{cmpq("lt", 1), cmpq("nle", 6), cmpq("nlt", 5), cmpq("le", 2)},
-		form{swap: insn("vpcmpgtq", amd64.P66, amd64.M0F38, w0, 0x37)}}, // only greater-than exists
+		form{first: insn("vpcmpgtq", amd64.P66, amd64.M0F38, w0, 0x37)}}, // only greater-than exists
 	{program.OpIEq, shCompare, 0,
 		form{cmpq("eq", 0), cmpq("eq", 0), cmpq("neq", 4), cmpq("neq", 4)},
-		form{Insn: equalY, swap: equalY}},
+		form{Insn: equalY, first: equalY}},
 	{program.OpAnd, shLogic, 0,
-		form{Insn: amd64.KAnd, not: amd64.KAndN},
-		form{Insn: f64("vandpd", w0, 0x54).Insn, not: f64("vandnpd", w0, 0x55).Insn}},
+		form{Insn: amd64.KAnd, second: amd64.KAndN},
+		form{Insn: f64("vandpd", w0, 0x54).Insn, second: f64("vandnpd", w0, 0x55).Insn}},
 	{program.OpOr, shLogic, 0, form{Insn: amd64.KOr}, f64("vorpd", w0, 0x56)},
 	{program.OpNot, shNot, 1<<64 - 1, form{Insn: notZ}, f64("vxorpd", w0, 0x57)},
 	{program.OpIAdd, shCommute, 0, q("vpaddq", amd64.M0F, w1, 0xd4), q("vpaddq", amd64.M0F, w0, 0xd4)},

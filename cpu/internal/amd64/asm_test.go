@@ -138,7 +138,11 @@ func scalar(t *testing.T, a *amd64.Asm) {
 					}
 					args = append(args, list.Index(at%list.Len()))
 				}
+				before := a.Len()
 				method.Call(args)
+				if a.Len() <= before {
+					t.Fatalf("%s writes no code, and is not among those that do not", name)
+				}
 			}
 		}
 	}
