@@ -314,6 +314,9 @@ func (e *emitter) restore(s snapshot) {
 	}
 }
 
+// stay is where a value is kept while a guard's block is written.
+type stay struct{ v, slot int32 }
+
 // guardBlock writes the guard at position i and what merges its results, and
 // returns the position of the last merge.
 func (e *emitter) guardBlock(i int32) int32 {
@@ -341,22 +344,18 @@ func (e *emitter) guardBlock(i int32) int32 {
 	e.newIndices()
 	outer, swept := e.cold, e.swept
 	e.cold = i
-	var saved []int32         // slots
-	var there []int32         // what was in registers, and the results
-	homes := map[int32]home{} // of those
+	var saved []stay
 	for c := range e.files {
 		for g, v := range e.files[c].holds {
-			if v < 0 {
+			if v < 0 || e.last[v] <= i {
 				continue
 			}
-			if e.last[v] > i && e.home[v].kind == nowhere {
+			if e.home[v].kind == nowhere {
 				s := e.newSlot()
 				e.put(s, class(c), g)
 				e.home[v] = home{inSlot, s}
-				saved = append(saved, s)
+				saved = append(saved, stay{v, s})
 			}
-			there = append(there, v)
-			homes[v] = e.home[v]
 		}
 	}
 	e.body(i+1, end)
@@ -372,9 +371,7 @@ func (e *emitter) guardBlock(i int32) int32 {
 		e.put(s, c, d)
 		e.drop(c, d)
 		e.unpin()
-		saved = append(saved, s)
-		there = append(there, m)
-		homes[m] = home{inSlot, s}
+		saved = append(saved, stay{m, s})
 	}
 	for v := i + 1; v <= to; v++ { // what was made inside is over
 		e.kill(v)
@@ -394,15 +391,14 @@ func (e *emitter) guardBlock(i int32) int32 {
 	e.newIndices()
 	a.Bind(join)
 
-	// Back from the block to where the way past it has everything.
+	// Back from the block to where the way past it has everything. What has been in a slot before it still is.
 	a.Use(section)
-	for _, v := range there {
-		if h := e.home[v]; h.kind == inSlot && homes[v] != h {
-			e.home[v] = homes[v]
-			c := e.class(v)
-			e.fetch(v, 0)
-			e.home[v] = h
-			e.put(h.at, c, 0)
+	for _, s := range saved {
+		if h := e.home[s.v]; h.kind == inSlot {
+			e.home[s.v] = home{inSlot, s.slot}
+			e.fetch(s.v, 0)
+			e.home[s.v] = h
+			e.put(h.at, e.class(s.v), 0)
 		}
 	}
 	for c := range e.files {
@@ -411,8 +407,8 @@ func (e *emitter) guardBlock(i int32) int32 {
 				continue
 			}
 			old := e.home[v]
-			if h, ok := homes[v]; ok { // else it is where it was
-				e.home[v] = h
+			if k := slices.IndexFunc(saved, func(s stay) bool { return s.v == v }); k >= 0 {
+				e.home[v] = home{inSlot, saved[k].slot}
 			}
 			e.fetch(v, g)
 			e.home[v] = old
@@ -420,7 +416,9 @@ func (e *emitter) guardBlock(i int32) int32 {
 	}
 	a.Jump(join)
 	a.Use(main)
-	e.freeSlot = append(e.freeSlot, saved...)
+	for _, s := range saved {
+		e.freeSlot = append(e.freeSlot, s.slot)
+	}
 	return to
 }
 
