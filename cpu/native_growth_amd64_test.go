@@ -16,7 +16,7 @@ import (
 	"invar/program/progtest"
 )
 
-// growing are functions of a number of inputs x with some n operations, of kinds that ask different things of the emitter.
+// growing are functions of x with about n operations, of kinds that ask different things of the emitter.
 var growing = []struct {
 	name  string
 	write func(b *program.Builder, x program.Value, n int) program.Value
@@ -39,23 +39,14 @@ var growing = []struct {
 		return y
 	}},
 	{"guards", func(b *program.Builder, x program.Value, n int) program.Value {
-		y := x
-		for k := range n / 6 {
-			rare := b.Lt(y, b.F(float64(-k)))
-			y = b.Add(b.Mul(y, y), b.Guard(rare, []program.Value{x}, func() []program.Value { return []program.Value{b.Div(b.Sqrt(y), x)} })[0])
-		}
-		return y
+		return guards(b, x, n/6)
 	}},
 	{"kept", func(b *program.Builder, x program.Value, n int) program.Value { // what is alive while guards come and go
 		var all []program.Value
 		for k := range n / 8 {
 			all = append(all, b.Sqrt(b.Add(x, b.F(float64(k)))))
 		}
-		y := x
-		for k := range all {
-			rare := b.Lt(y, b.F(float64(-k)))
-			y = b.Add(b.Mul(y, y), b.Guard(rare, []program.Value{x}, func() []program.Value { return []program.Value{b.Div(b.Sqrt(y), x)} })[0])
-		}
+		y := guards(b, x, n/8)
 		for k := range all {
 			y = b.FMA(y, b.F(0.5), all[len(all)-1-k])
 		}
@@ -71,6 +62,16 @@ var growing = []struct {
 		}
 		return x
 	}},
+}
+
+// guards writes n guards, one after the other.
+func guards(b *program.Builder, x program.Value, n int) program.Value {
+	y := x
+	for k := range n {
+		rare := b.Lt(y, b.F(float64(-k)))
+		y = b.Add(b.Mul(y, y), b.Guard(rare, []program.Value{x}, func() []program.Value { return []program.Value{b.Div(b.Sqrt(y), x)} })[0])
+	}
+	return y
 }
 
 // BenchmarkNativeGrowth measures how the time to write code grows with the length of a program. TestGrowth counts what it does.

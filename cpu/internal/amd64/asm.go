@@ -159,7 +159,6 @@ const (
 	PNone = 0
 	P66   = 1
 	PF3   = 2
-	PF2   = 3
 	M0F   = 1
 	M0F38 = 2
 	M0F3A = 3
