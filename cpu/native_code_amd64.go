@@ -131,7 +131,7 @@ func emitProgram(p *program.Program, isa *isa, o emitOptions) (n *native, err er
 	n.geometry = geometry{isa: isa, inputs: len(p.In), fixed: st.Fixed, moving: len(st.Kept) - st.Fixed, results: len(p.Results)}
 	n.makeRun(p)
 	step := lower(st.Step, n.moving, isa.zmm, false)
-	n.shape(step, o)
+	n.chooseStrips(step, o)
 	// Measured: four vectors in turn hide the latencies better than any order.
 	ordered := n.vectors < 4
 	if ordered {
@@ -150,12 +150,13 @@ func emitProgram(p *program.Program, isa *isa, o emitOptions) (n *native, err er
 	n.cost = [3]float64{setup.cost, step.cost, final.cost}
 
 	a := &amd64.Asm{List: o.list}
+	var starts [3]amd64.Label // of the functions
 	consts := &constants{isa: isa, index: map[uint64]int{}}
 	for k, l := range []*lowered{setup, step, final} {
 		s := a.Section()
 		a.Use(s)
-		start := a.Label()
-		a.Bind(start)
+		starts[k] = a.Label()
+		a.Bind(starts[k])
 		var e *emitter
 		if k == 1 {
 			e = n.emitStep(a, consts, l, run)
@@ -163,13 +164,10 @@ func emitProgram(p *program.Program, isa *isa, o emitOptions) (n *native, err er
 			e = n.emitMap(a, consts, l, k == 2)
 		}
 		n.below, n.above = max(n.below, e.below()), max(n.above, e.above())
-		*[]*int{&n.setup, &n.step, &n.final}[k] = int(start)
 	}
 	n.code = a.Code()
 	n.text = a.Text
-	for _, f := range []*int{&n.setup, &n.step, &n.final} {
-		*f = a.At(amd64.Label(*f))
-	}
+	n.setup, n.step, n.final = a.At(starts[0]), a.At(starts[1]), a.At(starts[2])
 	n.consts = consts.bits
 	n.tables = slices.Concat(consts.tables...)
 	return n, nil
@@ -191,8 +189,8 @@ func reported(f *program.Func) *program.Func {
 	return b.Finish(out...)
 }
 
-// shape chooses how many vectors make a strip and how many strips a worker has.
-func (n *native) shape(step *lowered, o emitOptions) {
+// chooseStrips chooses how many vectors make a strip and how many strips a worker has.
+func (n *native) chooseStrips(step *lowered, o emitOptions) {
 	// Measured: more vectors hide more latency until their values no longer fit the registers.
 	switch p := step.pressure; {
 	case !n.isa.zmm && p > 40:

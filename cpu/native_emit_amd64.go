@@ -140,10 +140,11 @@ type emitter struct {
 
 	reg      []int8 // group of each value, -1
 	home     []home
-	alive    []int32 // values that hold a group or a slot
-	where    []int32 // their place in alive, -1
 	outsOf   [][]int32
 	next     []int32 // per value: how many of its uses lie behind us
+	ending   []int32 // of each position: the first value that nothing needs after it, -1
+	ends     []int32 // of each value: the next one with that position, -1
+	swept    int32   // up to this position they have been released
 	late     []bool  // of each value: it is left for its reader to write
 	freeSlot []int32
 	slots    int
@@ -165,8 +166,8 @@ func newEmitter(a *amd64.Asm, isa *isa, v int, l *lowered, consts *constants, in
 	n := len(l.nodes)
 	e := &emitter{
 		lowered: l, a: a, isa: isa, v: v, consts: consts, in: in, out: out,
-		reg: make([]int8, n), home: make([]home, n), where: make([]int32, n), outsOf: make([][]int32, n), next: make([]int32, n), late: make([]bool, n),
-		cold: -1, tables: map[uint64]int32{},
+		reg: make([]int8, n), home: make([]home, n), ending: make([]int32, n+1), ends: make([]int32, n), outsOf: make([][]int32, n), next: make([]int32, n), late: make([]bool, n),
+		cold: -1, swept: -1, tables: map[uint64]int32{},
 	}
 	e.files[vectors].holds = make([]int32, isa.regs/v)
 	e.files[masks].holds = make([]int32, maskGroups/v)
@@ -176,12 +177,20 @@ func newEmitter(a *amd64.Asm, isa *isa, v int, l *lowered, consts *constants, in
 		}
 	}
 	for i := range e.reg {
-		e.reg[i], e.where[i] = -1, -1
+		e.reg[i] = -1
 		switch x := &l.nodes[i]; x.op {
 		case program.OpInput:
 			e.home[i] = home{inInput, int32(x.imm)}
 		case program.OpConst:
 			e.home[i] = home{inConst, 0}
+		}
+	}
+	for p := range e.ending {
+		e.ending[p] = -1
+	}
+	for v, p := range l.last {
+		if p >= 0 {
+			e.ends[v], e.ending[p] = e.ending[p], int32(v)
 		}
 	}
 	for k, r := range l.out {
@@ -398,7 +407,6 @@ func (e *emitter) masksIn() {
 			e.a.VEX(&amd64.StoreK, amd64.X, kTemp, 0, e.slot(s, masks, u))
 		}
 		e.home[v] = home{inSlot, s}
-		e.remember(int32(v))
 	}
 }
 
@@ -513,9 +521,6 @@ func (e *emitter) evict(c class, g int, at int32) {
 	}
 	e.files[c].holds[g] = empty
 	e.reg[v] = -1
-	if e.home[v].kind != inSlot {
-		e.forget(v)
-	}
 }
 
 func (e *emitter) temp(c class) int { return e.tempAt(c, e.now) }
@@ -538,26 +543,6 @@ func (e *emitter) assign(v int32, g int) {
 	c := e.class(v)
 	e.files[c].holds[g] = v
 	e.reg[v] = int8(g)
-	e.remember(v)
-}
-
-func (e *emitter) remember(v int32) {
-	if e.where[v] < 0 {
-		e.where[v] = int32(len(e.alive))
-		e.alive = append(e.alive, v)
-	}
-}
-
-func (e *emitter) forget(v int32) {
-	k := e.where[v]
-	if k < 0 {
-		return
-	}
-	last := e.alive[len(e.alive)-1]
-	e.alive[k] = last
-	e.where[last] = k
-	e.alive = e.alive[:len(e.alive)-1]
-	e.where[v] = -1
 }
 
 func (e *emitter) pin(v int32) {
@@ -692,7 +677,6 @@ func (e *emitter) kill(v int32) {
 		e.freed = append(e.freed, h.at)
 		e.home[v] = home{}
 	}
-	e.forget(v)
 }
 
 // flush lets slots be used again. An instruction may still read what it was the
@@ -704,12 +688,11 @@ func (e *emitter) flush() {
 
 // sweep releases everything that nothing needs after position at.
 func (e *emitter) sweep(at int32) {
-	for k := 0; k < len(e.alive); {
-		v := e.alive[k]
-		if e.last[v] <= at && v >= e.cold {
-			e.kill(v)
-		} else {
-			k++
+	for ; e.swept < at; e.swept++ {
+		for v := e.ending[e.swept+1]; v >= 0; v = e.ends[v] {
+			if v >= e.cold {
+				e.kill(v)
+			}
 		}
 	}
 	e.flush()

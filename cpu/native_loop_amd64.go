@@ -173,7 +173,6 @@ func (n *native) emitRun(a *amd64.Asm, consts *constants, l *lowered) *emitter {
 			e.put(s, vectors, g)
 			e.drop(vectors, g)
 			e.home[v] = home{inSlot, s}
-			e.remember(v)
 		}
 	}
 	e.unpin()
@@ -307,7 +306,7 @@ func (e *emitter) extreme(d amd64.Reg, column amd64.Arg, greatest bool) {
 			if !greatest {
 				x, y = y, x
 			}
-			e.op(&e.form(program.OpILt, false).swap, 2, x, amd64.V(y))
+			e.op(&e.form(program.OpILt, false).first, 2, x, amd64.V(y))
 			e.a.VEX4(&e.form(program.OpSelect, false).Insn, 0, 0, amd64.V(1), 2)
 		}
 	}
