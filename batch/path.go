@@ -3,6 +3,7 @@ package batch
 import (
 	"context"
 	"fmt"
+	"sync"
 
 	"invar/program"
 )
@@ -44,7 +45,7 @@ func (sw *Sweep) Trace(ctx context.Context) ([]Path, error) {
 	for i := range points {
 		points[i] = i
 	}
-	err := sw.TracePart(ctx, points, sw.Starts.Len(), sw.Limits.Iterations+1, func(_ int, p *Path) error {
+	err := sw.tracePart(ctx, points, sw.Starts.Len(), sw.Limits.Iterations+1, true, func(_ int, p *Path) error {
 		paths = append(paths, *p)
 		return nil
 	})
@@ -53,8 +54,12 @@ func (sw *Sweep) Trace(ctx context.Context) ([]Path, error) {
 
 // TracePart gives yield the paths of a part of the sweep, and the index of each one's method: those of the first starts at the
 // given grid points, their first rows iterates only. The order is that of Trace, whatever the number of threads; yield is called by
-// one goroutine at a time and may keep the path. Memory is for one grid point a thread.
+// one goroutine at a time and must not keep the path. Memory is for one grid point a thread.
 func (sw *Sweep) TracePart(ctx context.Context, points []int, starts, rows int, yield func(method int, p *Path) error) error {
+	return sw.tracePart(ctx, points, starts, rows, false, yield)
+}
+
+func (sw *Sweep) tracePart(ctx context.Context, points []int, starts, rows int, keep bool, yield func(method int, p *Path) error) error {
 	if err := sw.ready(); err != nil {
 		return err
 	}
@@ -73,11 +78,14 @@ func (sw *Sweep) TracePart(ctx context.Context, points []int, starts, rows int, 
 			if err != nil {
 				return err
 			}
+			if !keep {
+				defer t.idle.Put(paths)
+			}
 			if err := inOrder.wait(ctx, i); err != nil {
 				return err
 			}
-			for _, p := range paths {
-				if err := yield(index, p); err != nil {
+			for k := range paths.of {
+				if err := yield(index, &paths.of[k]); err != nil {
 					return err
 				}
 			}
@@ -99,6 +107,13 @@ type tracer struct {
 	exe          program.Executable
 	slots        []int // x, y, loss
 	starts, rows int
+	idle         sync.Pool // of *paths that are not kept
+}
+
+// paths are those of the first starts at a grid point.
+type paths struct {
+	batch *program.Batch
+	of    []Path // [start]
 }
 
 func (sw *Sweep) newTracer(spec Spec, starts, rows int) (*tracer, error) {
@@ -119,31 +134,33 @@ func (sw *Sweep) newTracer(spec Spec, starts, rows int) (*tracer, error) {
 	return t, nil
 }
 
-// trace gives the paths of the first starts at a grid point.
-func (t *tracer) trace(ctx context.Context, point int) ([]*Path, error) {
-	b := t.prog.NewBatch(t.starts)
+// trace gives the paths at a grid point.
+func (t *tracer) trace(ctx context.Context, point int) (*paths, error) {
+	r, ok := t.idle.Get().(*paths)
+	if !ok {
+		r = &paths{batch: t.prog.NewBatch(t.starts), of: make([]Path, t.starts)}
+		r.batch.Trace = program.NewTrace(t.starts, t.rows, t.slots)
+	}
+	b := r.batch
 	if err := t.sw.fill(int64(point)*int64(t.sw.Starts.Len()), b); err != nil {
 		return nil, err
 	}
-	b.Trace = program.NewTrace(t.starts, t.rows, t.slots)
 	if err := t.exe.Run(ctx, b); err != nil {
 		return nil, err
 	}
 	p := t.sw.Model.Problem()
 	n, m := p.N(), p.M()
 	status := Column(t.prog, "status")
-	paths := make([]*Path, t.starts)
-	for s := range paths {
-		rows := b.Trace.Len[s]
-		path := &Path{Method: t.spec, Params: t.sw.params(point), Start: s, Status: Status(b.Out[status][s]),
-			X: make([][]float64, rows), Y: make([][]float64, rows), Loss: make([]float64, rows)}
-		for k := range rows {
+	params := t.sw.params(point)
+	for s := range r.of {
+		path := &r.of[s]
+		*path = Path{Method: t.spec, Params: params, Start: s, Status: Status(b.Out[status][s]), X: path.X[:0], Y: path.Y[:0], Loss: path.Loss[:0]}
+		for k := range b.Trace.Len[s] {
 			row := b.Trace.Data[s][k*len(t.slots) : (k+1)*len(t.slots)]
-			path.X[k], path.Y[k], path.Loss[k] = row[:n], row[n:n+m], row[n+m]
+			path.X, path.Y, path.Loss = append(path.X, row[:n]), append(path.Y, row[n:n+m]), append(path.Loss, row[n+m])
 		}
-		paths[s] = path
 	}
-	return paths, nil
+	return r, nil
 }
 
 // slotsOf are the slots name0..name(k-1).

@@ -3,6 +3,7 @@ package batch_test
 import (
 	"context"
 	"math"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -83,6 +84,27 @@ func TestTracePartAlone(t *testing.T) {
 	})
 	if err != nil || n != 3 {
 		t.Errorf("%d paths, error %v; want 3", n, err)
+	}
+}
+
+// The paths that TracePart shows are those that Trace keeps, which share no memory.
+func TestTraceKeeps(t *testing.T) {
+	sw := newSweep(t, "square", "pg")
+	sw.Grid, sw.Starts = alphas(t, "0.5,1,4"), batch.Points{{3, 2}, {-1, 1}}
+	paths, err := sw.Trace(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	err = sw.TracePart(context.Background(), []int{0, 1, 2}, sw.Starts.Len(), sw.Limits.Iterations+1, func(_ int, p *batch.Path) error {
+		if n < len(paths) && !reflect.DeepEqual(*p, paths[n]) {
+			t.Errorf("path %d: %v is kept, %v is shown", n, paths[n], *p)
+		}
+		n++
+		return nil
+	})
+	if err != nil || n != 3*2 || len(paths) != n {
+		t.Errorf("%d paths are shown, %d are kept, error %v", n, len(paths), err)
 	}
 }
 

@@ -151,8 +151,8 @@ func (e *emitter) whole() {
 	}
 }
 
-// cost is how many operations a strip takes.
-func (e *emitter) cost() float64 {
+// operations is how many of them a strip takes.
+func (e *emitter) operations() float64 {
 	if len(e.points) > 0 {
 		return float64(e.options.call)
 	}

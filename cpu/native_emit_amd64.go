@@ -43,6 +43,7 @@ const (
 	rConsts  = amd64.RSI // constants
 	rScratch = amd64.RDX // slots from here on, arrays and loop counters below
 	rCur     = amd64.RBX // moving slots of the strip
+	rOffset  = amd64.RBX // of the strip in listed columns
 	rOut     = amd64.R8  // where outputs go
 	rIn      = amd64.R9  // inputs, or fixed slots of the strip
 	rSteps   = amd64.R10
@@ -53,13 +54,13 @@ const (
 // indexRegs hold parts of array indices.
 var indexRegs = [...]amd64.Reg{amd64.RAX, amd64.RCX, amd64.R12, amd64.R13, amd64.R14}
 
-// address is memory: base + disp.
+// address is where a column of the strip is: base + disp. The address of a column that is listed stands there instead; the
+// column's values of the strip are rOffset bytes on.
 type address struct {
-	base amd64.Reg
-	disp int32
+	base   amd64.Reg
+	disp   int32
+	listed bool
 }
-
-func (p address) at(d int) amd64.Arg { return amd64.M(p.base, p.disp).Plus(d) }
 
 // constants is what the code of a program reads from memory but never writes.
 type constants struct {
@@ -140,10 +141,11 @@ type emitter struct {
 
 	reg      []int8 // group of each value, -1
 	home     []home
-	alive    []int32 // values that hold a group or a slot
-	where    []int32 // their place in alive, -1
 	outsOf   [][]int32
 	next     []int32 // per value: how many of its uses lie behind us
+	ending   []int32 // of each position: the first value that nothing needs after it, -1
+	ends     []int32 // of each value: the next one with that position, -1
+	swept    int32   // up to this position they have been released
 	late     []bool  // of each value: it is left for its reader to write
 	freeSlot []int32
 	slots    int
@@ -170,8 +172,8 @@ func newEmitter(a *amd64.Asm, isa *isa, v int, l *lowered, consts *constants, in
 	n := len(l.nodes)
 	e := &emitter{
 		lowered: l, a: a, isa: isa, v: v, consts: consts, in: in, out: out,
-		reg: make([]int8, n), home: make([]home, n), where: make([]int32, n), outsOf: make([][]int32, n), next: make([]int32, n), late: make([]bool, n),
-		cold: -1, tables: map[uint64]int32{}, counts: make([][2]float64, len(l.f.Loops)),
+		reg: make([]int8, n), home: make([]home, n), ending: make([]int32, n+1), ends: make([]int32, n), outsOf: make([][]int32, n), next: make([]int32, n), late: make([]bool, n),
+		cold: -1, swept: -1, tables: map[uint64]int32{}, counts: make([][2]float64, len(l.f.Loops)),
 	}
 	e.files[vectors].holds = make([]int32, isa.regs/v)
 	e.files[masks].holds = make([]int32, maskGroups/v)
@@ -181,12 +183,20 @@ func newEmitter(a *amd64.Asm, isa *isa, v int, l *lowered, consts *constants, in
 		}
 	}
 	for i := range e.reg {
-		e.reg[i], e.where[i] = -1, -1
+		e.reg[i] = -1
 		switch x := &l.nodes[i]; x.op {
 		case program.OpInput:
 			e.home[i] = home{inInput, int32(x.imm)}
 		case program.OpConst:
 			e.home[i] = home{inConst, 0}
+		}
+	}
+	for p := range e.ending {
+		e.ending[p] = -1
+	}
+	for v, p := range l.last {
+		if p >= 0 {
+			e.ends[v], e.ending[p] = e.ending[p], int32(v)
 		}
 	}
 	for k, r := range l.out {
@@ -293,13 +303,32 @@ func (e *emitter) at(h home, v int32, u int) amd64.Arg {
 	case inSlot:
 		return e.slot(h.at, e.class(v), u)
 	case inInput:
-		return e.in[h.at].at(u * e.isa.bytes)
+		return e.column(e.in[h.at]).Plus(u * e.isa.bytes)
 	case inOutput:
-		return e.out[h.at].at(u * e.isa.bytes)
+		return e.column(e.out[h.at]).Plus(u * e.isa.bytes)
 	case inConst:
 		return e.consts.number(e.constBits(v))
 	}
 	panic(fmt.Sprintf("cpu: value %d of %s is lost", v, e.f.Name))
+}
+
+// column is the memory of a column, vector 0. Where that is listed, the code for its address is written: the operand is for
+// the very next instructions.
+func (e *emitter) column(p address) amd64.Arg {
+	if !p.listed {
+		return amd64.M(p.base, p.disp)
+	}
+	e.a.MovRM(rTemp, amd64.M(p.base, p.disp))
+	return amd64.MX(rTemp, rOffset, 1, 0)
+}
+
+// ahead is how many bytes further on listed columns are asked for early: the memory of a batch is far away. Measured: two
+// strips.
+func (e *emitter) ahead() int { return 2 * e.v * e.isa.bytes }
+
+// listed reports whether v is in a listed column, from where it is fetched before it is an operand.
+func (e *emitter) listed(v int32) bool {
+	return e.home[v].kind == inInput && e.in[e.home[v].at].listed
 }
 
 func (e *emitter) constBits(v int32) uint64 {
@@ -344,7 +373,11 @@ func (e *emitter) fetch(v int32, g int) {
 			if e.wide(v) {
 				e.op(&e.form(program.OpNarrow, true).Insn, e.number(vectors, g, u), 0, e.memory(v, u))
 			} else {
-				e.load(e.number(vectors, g, u), e.memory(v, u))
+				m := e.memory(v, u)
+				e.load(e.number(vectors, g, u), m)
+				if e.listed(v) {
+					e.a.Prefetch(m.Plus(e.ahead()))
+				}
 			}
 		}
 		return
@@ -380,7 +413,6 @@ func (e *emitter) masksIn() {
 			e.a.VEX(&amd64.StoreK, amd64.X, kTemp, 0, e.slot(s, masks, u))
 		}
 		e.home[v] = home{inSlot, s}
-		e.remember(int32(v))
 	}
 }
 
@@ -414,6 +446,7 @@ func (e *emitter) putColumn(to address, v int32, g int) {
 
 // putColumnBy does so by means of group t.
 func (e *emitter) putColumnBy(to address, v int32, g, t int) {
+	m := e.column(to)
 	for u := range e.v {
 		x := e.number(vectors, t, u)
 		switch {
@@ -422,7 +455,10 @@ func (e *emitter) putColumnBy(to address, v int32, g, t int) {
 		case e.nodes[v].typ == program.F32:
 			e.op(&e.form(program.OpWiden, false).Insn, x, 0, amd64.V(e.number(vectors, g, u)))
 		}
-		e.store(to.at(u*e.isa.bytes), x)
+		e.store(m.Plus(u*e.isa.bytes), x)
+		if to.listed {
+			e.a.PrefetchW(m.Plus(u*e.isa.bytes + e.ahead()))
+		}
 	}
 }
 
@@ -491,9 +527,6 @@ func (e *emitter) evict(c class, g int, at int32) {
 	}
 	e.files[c].holds[g] = empty
 	e.reg[v] = -1
-	if e.home[v].kind != inSlot {
-		e.forget(v)
-	}
 }
 
 func (e *emitter) temp(c class) int { return e.tempAt(c, e.now) }
@@ -516,26 +549,6 @@ func (e *emitter) assign(v int32, g int) {
 	c := e.class(v)
 	e.files[c].holds[g] = v
 	e.reg[v] = int8(g)
-	e.remember(v)
-}
-
-func (e *emitter) remember(v int32) {
-	if e.where[v] < 0 {
-		e.where[v] = int32(len(e.alive))
-		e.alive = append(e.alive, v)
-	}
-}
-
-func (e *emitter) forget(v int32) {
-	k := e.where[v]
-	if k < 0 {
-		return
-	}
-	last := e.alive[len(e.alive)-1]
-	e.alive[k] = last
-	e.where[last] = k
-	e.alive = e.alive[:len(e.alive)-1]
-	e.where[v] = -1
 }
 
 func (e *emitter) pin(v int32) {
@@ -592,7 +605,7 @@ type ref struct {
 const worthLoading = 2
 
 func (e *emitter) operand(v int32) ref {
-	if e.reg[v] < 0 && e.wide(v) {
+	if e.reg[v] < 0 && (e.wide(v) || e.listed(v)) {
 		e.inReg(v)
 	} else if e.reg[v] < 0 && e.home[v].kind != inConst {
 		left := 0
@@ -670,7 +683,6 @@ func (e *emitter) kill(v int32) {
 		e.freed = append(e.freed, h.at)
 		e.home[v] = home{}
 	}
-	e.forget(v)
 }
 
 // flush lets slots be used again. An instruction may still read what it was the
@@ -682,12 +694,11 @@ func (e *emitter) flush() {
 
 // sweep releases everything that nothing needs after position at.
 func (e *emitter) sweep(at int32) {
-	for k := 0; k < len(e.alive); {
-		v := e.alive[k]
-		if e.last[v] <= at && v >= e.cold {
-			e.kill(v)
-		} else {
-			k++
+	for ; e.swept < at; e.swept++ {
+		for v := e.ending[e.swept+1]; v >= 0; v = e.ends[v] {
+			if v >= e.cold {
+				e.kill(v)
+			}
 		}
 	}
 	e.flush()
@@ -713,8 +724,8 @@ func (e *emitter) define(i int32, g int) {
 	if len(e.outsOf[i]) > 0 {
 		e.files[e.class(i)].pinned |= 1 << g
 		e.putOutputs(i, g)
-		if e.class(i) == vectors && e.home[i].kind == nowhere {
-			e.home[i] = home{inOutput, e.outsOf[i][0]}
+		if k := e.outsOf[i][0]; e.class(i) == vectors && e.home[i].kind == nowhere && !e.out[k].listed {
+			e.home[i] = home{inOutput, k}
 		}
 	}
 	e.unpin()

@@ -56,6 +56,7 @@ type lowered struct {
 	last     []int32   // the last position at which each value must still exist; -1: none
 	pressure int       // most vector values alive at once
 	masks    int       // most Bools alive at once
+	cost     float64   // instructions executed, guards left out
 	accesses float64   // to arrays, as often as they are executed
 }
 
@@ -109,6 +110,28 @@ func lower(f *program.Func, stored int, kmasks, ordered bool) *lowered {
 	l.foldLogic(count, drop, kmasks)
 	l.liveness()
 	return l
+}
+
+// wait is the longest chain of operations from the inputs to the outputs that go to memory, by their latencies: what a step
+// that follows the one before at once waits for. There are no loops.
+func (l *lowered) wait() int {
+	at, most := make([]int, len(l.nodes)), 0
+	for i := range l.nodes {
+		x := &l.nodes[i]
+		if x.dead || x.op == program.OpConst || x.op == program.OpInput {
+			continue
+		}
+		for _, v := range x.args() {
+			if v >= 0 {
+				at[i] = max(at[i], at[v])
+			}
+		}
+		at[i] += latency(x.op)
+	}
+	for _, v := range l.out[:l.stored] {
+		most = max(most, at[v])
+	}
+	return most
 }
 
 func (l *lowered) resolve() {
@@ -392,9 +415,9 @@ func (l *lowered) liveness() {
 		}
 	}
 
-	// How much is alive at once.
+	// How much is alive at once, and how much is to do.
 	delta := make([][2]int, n+2)
-	trips := l.f.Trips()
+	trips, guards := l.f.Trips(), 0
 	for i := range l.nodes {
 		x := &l.nodes[i]
 		if l.last[i] > int32(i) && x.op != program.OpConst && x.op != program.OpInput {
@@ -405,8 +428,16 @@ func (l *lowered) liveness() {
 			delta[i][k]++
 			delta[l.last[i]][k]--
 		}
-		if x.op == program.OpLoad || x.op == program.OpStore {
+		switch x.op {
+		case program.OpGuard:
+			guards++
+		case program.OpEndGuard:
+			guards--
+		case program.OpLoad, program.OpStore:
 			l.accesses += trips[i]
+		}
+		if guards == 0 && !x.dead && x.op != program.OpConst && x.op != program.OpInput {
+			l.cost += trips[i]
 		}
 	}
 	alive := [2]int{}

@@ -104,8 +104,11 @@ func (l *flow) live(out []Value, gone []bool) []bool {
 			mark(l.end[at])
 		}
 		if in.Op == OpLoad {
-			for _, s := range l.stores[in.Imm&0xffffffff] {
-				mark(s)
+			// The first load of an array marks all its stores.
+			if stores := l.stores[in.Imm&0xffffffff]; len(stores) > 0 && !live[stores[0]] {
+				for _, s := range stores {
+					mark(s)
+				}
 			}
 		}
 	}

@@ -61,16 +61,16 @@ func pathColumns(params []string, n, m int) []column {
 // sampleWriter writes samples.parquet.
 type sampleWriter struct {
 	*parquetFile
-	starts        int64
-	np            int      // parameters
-	results       []string // the columns of a program that follow the start, in order
-	method, start []float64
+	starts  int64
+	np      int      // parameters
+	results []string // the columns of a program that follow the start, in order
+	runs    [][]run  // of each parameter and the start in a chunk
 }
 
 // newSamples begins samples.parquet for a sweep that is resolved.
-func newSamples(dir, temp string, sw *batch.Sweep, labels []string) (*sampleWriter, error) {
+func newSamples(dir, temp string, sw *batch.Sweep, labels []string, e *encoders) (*sampleWriter, error) {
 	p := sw.Model.Problem()
-	s := &sampleWriter{starts: int64(sw.Starts.Len()), np: len(p.Params), method: make([]float64, batch.ChunkSize), start: make([]float64, batch.ChunkSize)}
+	s := &sampleWriter{starts: int64(sw.Starts.Len()), np: len(p.Params), runs: make([][]run, len(p.Params)+1)}
 	for i := range p.N() {
 		s.results = append(s.results, fmt.Sprintf("x%d", i))
 	}
@@ -78,7 +78,7 @@ func newSamples(dir, temp string, sw *batch.Sweep, labels []string) (*sampleWrit
 	columns := sampleColumns(paramNames(sw), p.N())
 	columns[0].labels, columns[len(columns)-1].labels = labels, statusLabels()
 	var err error
-	s.parquetFile, err = newParquet(filepath.Join(dir, samplesFile), temp, columns, sw.Threads)
+	s.parquetFile, err = newParquet(filepath.Join(dir, samplesFile), temp, columns, e)
 	return s, err
 }
 
@@ -102,56 +102,72 @@ func statusLabels() []string {
 // chunk writes a chunk.
 func (s *sampleWriter) chunk(c *batch.Chunk) error {
 	n := c.Batch.N
-	for i := range n {
-		s.method[i], s.start[i] = float64(c.Method), float64((c.First+int64(i))%s.starts)
+	for k := range s.runs {
+		s.runs[k] = s.runs[k][:0]
 	}
-	columns := append([][]float64{s.method[:n]}, c.Batch.In[:s.np]...)
-	columns = append(append(columns, s.start[:n]), c.Batch.In[s.np:]...)
+	for at := 0; at < n; { // from one grid point to the next
+		start := (c.First + int64(at)) % s.starts
+		k := int(min(int64(n-at), s.starts-start))
+		for i, x := range c.Batch.In[:s.np] {
+			s.runs[i] = append(s.runs[i], run{first: x[at], n: k})
+		}
+		s.runs[s.np] = append(s.runs[s.np], run{first: float64(start), n: k, up: true})
+		at += k
+	}
+	columns := []series{constant(float64(c.Method), n)}
+	for _, r := range s.runs {
+		columns = append(columns, series{runs: r})
+	}
+	for _, x := range c.Batch.In[s.np:] {
+		columns = append(columns, series{numbers: x})
+	}
 	for _, name := range s.results {
 		var x []float64
 		if k := batch.Column(c.Program, name); k >= 0 {
 			x = c.Batch.Out[k]
 		}
-		columns = append(columns, x)
+		columns = append(columns, series{numbers: x})
 	}
 	return s.add(n, columns)
 }
 
+// constant is a number n times.
+func constant(x float64, n int) series { return series{runs: []run{{first: x, n: n}}} }
+
 // pathWriter writes paths.parquet.
-type pathWriter struct{ *parquetFile }
+type pathWriter struct {
+	*parquetFile
+	points []float64 // coordinates of a path
+}
 
 // newPaths begins paths.parquet for a sweep that is resolved.
-func newPaths(dir, temp string, sw *batch.Sweep, labels []string) (*pathWriter, error) {
+func newPaths(dir, temp string, sw *batch.Sweep, labels []string, e *encoders) (*pathWriter, error) {
 	p := sw.Model.Problem()
 	columns := pathColumns(paramNames(sw), p.N(), p.M())
 	columns[0].labels, columns[len(columns)-1].labels = labels, statusLabels()
-	f, err := newParquet(filepath.Join(dir, pathsFile), temp, columns, sw.Threads)
-	return &pathWriter{f}, err
+	f, err := newParquet(filepath.Join(dir, pathsFile), temp, columns, e)
+	return &pathWriter{parquetFile: f}, err
 }
 
 // path writes one path.
 func (w *pathWriter) path(method int, p *batch.Path) error {
 	n := len(p.X)
-	constant := func(v float64) []float64 { return slices.Repeat([]float64{v}, n) }
-	iteration := make([]float64, n)
-	columns := [][]float64{constant(float64(method))}
+	columns := []series{constant(float64(method), n)}
 	for _, v := range p.Params {
-		columns = append(columns, constant(v))
+		columns = append(columns, constant(v, n))
 	}
-	for k := range iteration {
-		iteration[k] = float64(k)
-	}
-	columns = append(columns, constant(float64(p.Start)), iteration)
+	columns = append(columns, constant(float64(p.Start), n), series{runs: []run{{n: n, up: true}}})
+	w.points = slices.Grow(w.points[:0], n*(len(p.X[0])+len(p.Y[0])))
 	for _, points := range [][][]float64{p.X, p.Y} {
 		for i := range points[0] {
-			x := make([]float64, n)
-			for k := range x {
-				x[k] = points[k][i]
+			from := len(w.points)
+			for _, point := range points {
+				w.points = append(w.points, point[i])
 			}
-			columns = append(columns, x)
+			columns = append(columns, series{numbers: w.points[from:]})
 		}
 	}
-	return w.add(n, append(columns, p.Loss, constant(float64(p.Status))))
+	return w.add(n, append(columns, series{numbers: p.Loss}, constant(float64(p.Status), n)))
 }
 
 // parquetReader reads a Parquet file column by column, a batch of rows at a time.
@@ -185,7 +201,7 @@ func openParquet(path string, columns []column) (*parquetReader, error) {
 		same := func(have, want parquet.Field) bool {
 			return have.Name() == want.Name() && have.Leaf() && have.Type().Kind() == want.Type().Kind() && have.Optional() == want.Optional() && !have.Repeated()
 		}
-		if !slices.EqualFunc(r.pq.Schema().Fields(), schema("", columns).Fields(), same) {
+		if !slices.EqualFunc(r.pq.Schema().Fields(), schema("", columns, nil).Fields(), same) {
 			err = fmt.Errorf("the columns are not those of this sweep: %v", r.pq.Schema())
 		}
 	}

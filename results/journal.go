@@ -242,17 +242,26 @@ func width(x []float64) int {
 // appendColumn appends a column of a record.
 func appendColumn(b []byte, x []float64) []byte {
 	w := width(x)
-	b = append(b, byte(w))
-	for _, v := range x {
-		switch w {
-		case 1:
-			b = append(b, byte(int64(v)))
-		case 2:
-			b = binary.LittleEndian.AppendUint16(b, uint16(int64(v)))
-		case 4:
-			b = binary.LittleEndian.AppendUint32(b, uint32(int64(v)))
-		default:
-			b = binary.LittleEndian.AppendUint64(b, math.Float64bits(v))
+	at := len(b) + 1
+	b = slices.Grow(b, 1+w*len(x))[:at+w*len(x)]
+	b[at-1] = byte(w)
+	out := b[at:]
+	switch w {
+	case 1:
+		for i, v := range x {
+			out[i] = byte(int64(v))
+		}
+	case 2:
+		for i, v := range x {
+			binary.LittleEndian.PutUint16(out[2*i:], uint16(int64(v)))
+		}
+	case 4:
+		for i, v := range x {
+			binary.LittleEndian.PutUint32(out[4*i:], uint32(int64(v)))
+		}
+	default:
+		for i, v := range x {
+			binary.LittleEndian.PutUint64(out[8*i:], math.Float64bits(v))
 		}
 	}
 	return b

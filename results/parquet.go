@@ -8,10 +8,13 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 
+	"github.com/klauspost/compress/zstd"
 	"github.com/parquet-go/parquet-go"
-	"github.com/parquet-go/parquet-go/compress/zstd"
+	pqzstd "github.com/parquet-go/parquet-go/compress/zstd"
+	"github.com/parquet-go/parquet-go/encoding"
 
 	"invar/batch"
 )
@@ -20,18 +23,74 @@ import (
 // each encoding is one that it writes alike on every processor. A dictionary is not: the code for AVX2 cuts the runs of its
 // indices at other places than the code for other processors. Compression makes up for it.
 const (
-	rowGroup = 64 * batch.ChunkSize // rows; a group is closed by the first write that reaches it
-	maxRows  = parquet.MaxRowGroups * rowGroup
+	rowGroup  = 64 * batch.ChunkSize // rows; a group is closed by the first write that reaches it
+	maxRows   = parquet.MaxRowGroups * rowGroup
+	createdBy = "invar sweep (format 4)"
 	// pageBytes is more than the numbers of a row group take, so that each column of one is a page: a start that comes again at
 	// the next grid point is then found by the compressor.
 	pageBytes = 16 * rowGroup
-	createdBy = "invar sweep (format 3)"
-	// encoders bounds the row groups that are encoded at a time, one on a processor, and with them the memory: of each, and of
-	// the one that is being filled, the numbers are kept until it is in the file, 8 bytes each, and what they are encoded to.
-	encoders = 8
+	// labelPage is the rows of a page of labels, whose text takes more room than numbers do.
+	labelPage = 16 * batch.ChunkSize
+	// rowGroups bounds the row groups whose numbers are kept until they are in the file: one is being filled, the other encoded.
+	rowGroups = 2
+	// mostEncoders is about the columns of a row group: more goroutines than that find nothing to do.
+	mostEncoders = 16
 )
 
-var compression = &zstd.Codec{Level: zstd.SpeedFastest}
+// encoders encode the columns of the files of a folder: what the goroutines that do it need, and memory for the numbers.
+type encoders struct {
+	codec codec
+	idle  chan *scratch // of each goroutine that may encode a column
+
+	mu   sync.Mutex
+	free [][]float64 // each with room for the numbers of a column of a row group
+}
+
+// newEncoders makes so many (0: one a processor) encoders.
+func newEncoders(threads int) (*encoders, error) {
+	n := min(mostEncoders, cmp.Or(threads, runtime.GOMAXPROCS(0)))
+	e := &encoders{idle: make(chan *scratch, n)}
+	for range n {
+		e.idle <- &scratch{}
+	}
+	var err error
+	// parquet-go's own codec takes 8 MB for the history of each goroutine that compresses; a page needs no more than its own size.
+	e.codec.encoder, err = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(8*rowGroup), zstd.WithLowerEncoderMem(true),
+		zstd.WithZeroFrames(true), zstd.WithEncoderCRC(false), zstd.WithEncoderConcurrency(n))
+	return e, err
+}
+
+// take gives room for the numbers of a column of a row group.
+func (e *encoders) take() []float64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	k := len(e.free) - 1
+	if k < 0 {
+		return make([]float64, 0, rowGroup+batch.ChunkSize)
+	}
+	x := e.free[k]
+	e.free = e.free[:k]
+	return x
+}
+
+// put takes it back.
+func (e *encoders) put(x []float64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.free = append(e.free, x[:0])
+}
+
+// codec is zstd, at its fastest.
+type codec struct {
+	pqzstd.Codec
+	encoder *zstd.Encoder
+}
+
+// Encode implements compress.Codec.
+func (c *codec) Encode(dst, src []byte) ([]byte, error) {
+	dst = slices.Grow(dst[:0], len(src)+len(src)/1024+64) // what nothing can be taken off takes a little more
+	return c.encoder.EncodeAll(src, dst), nil
+}
 
 // kind is the type of a column.
 type kind int
@@ -67,22 +126,33 @@ func (n noBounds) IndexPage(values, nulls int64, _, _ parquet.Value) {
 
 func (k kind) bounded() bool { return k != double && k != optional }
 
-func (k kind) node() parquet.Node {
+// base is parquet-go's type for the numbers.
+func (k kind) base() parquet.Type {
 	switch k {
-	case integer: // small already
-		return parquet.Encoded(parquet.Int(64), &parquet.DeltaBinaryPacked)
+	case integer:
+		return parquet.Int(64).Type()
 	case label:
-		return parquet.Compressed(parquet.Encoded(parquet.String(), &parquet.Plain), compression)
+		return parquet.String().Type()
 	}
-	t := parquet.DoubleType
-	if !k.bounded() {
+	return parquet.DoubleType
+}
+
+// node describes column k, which is written from row groups.
+func (c *column) node(k int, groups []*group) parquet.Node {
+	var t parquet.Type = inMemory{c.kind.base(), k, groups}
+	if !c.kind.bounded() {
 		t = unbounded{t}
 	}
-	n := parquet.Compressed(parquet.Encoded(parquet.Leaf(t), &parquet.Plain), compression)
-	if k == optional {
-		n = parquet.Optional(n)
+	n := parquet.Leaf(t)
+	switch c.kind {
+	case integer: // small already
+		return parquet.Compressed(parquet.Encoded(n, &parquet.DeltaBinaryPacked), &parquet.Uncompressed)
+	case label:
+		return parquet.Encoded(n, &parquet.DeltaLengthByteArray)
+	case optional:
+		return parquet.Optional(parquet.Encoded(n, &parquet.Plain))
 	}
-	return n
+	return parquet.Encoded(n, &parquet.Plain)
 }
 
 // ordered is a group whose fields stay in their order; parquet.Group sorts them by name.
@@ -93,11 +163,11 @@ type ordered struct {
 
 func (o ordered) Fields() []parquet.Field { return o.fields }
 
-// schema describes the columns of a file of the given name.
-func schema(name string, columns []column) *parquet.Schema {
+// schema describes the columns of a file of the given name that is written from row groups; it is the same without them.
+func schema(name string, columns []column, groups []*group) *parquet.Schema {
 	g := parquet.Group{}
-	for _, c := range columns {
-		g[c.name] = c.kind.node()
+	for k := range columns {
+		g[columns[k].name] = columns[k].node(k, groups)
 	}
 	byName := map[string]parquet.Field{}
 	for _, f := range g.Fields() {
@@ -112,58 +182,177 @@ func schema(name string, columns []column) *parquet.Schema {
 
 // group is a row group that is being filled or encoded.
 type group struct {
-	rows    int
-	numbers [][]float64 // by column; of a label its index, and nothing for a column of nulls
-	err     error       // why the file cannot be written
+	w      *parquet.ConcurrentRowGroupWriter
+	rows   int
+	data   []series        // by column
+	pages  []parquet.Page  // by column: what is to be encoded
+	tokens []parquet.Value // see inMemory
+	err    error           // why the file cannot be written
 }
 
-// encode writes the columns, one after the other: a column's buffers serve the next one too.
-func (g *group) encode(w *parquet.ConcurrentRowGroupWriter, columns []column) error {
-	values := make([]parquet.Value, batch.ChunkSize)
-	for k, out := range w.ColumnWriters() {
-		c := &columns[k]
-		labels := make([]parquet.Value, len(c.labels))
-		for i, s := range c.labels {
-			labels[i] = parquet.ByteArrayValue([]byte(s))
+// series are the values of a column: numbers, of a label its index, or runs of such numbers, or neither, which is nulls.
+type series struct {
+	numbers []float64
+	runs    []run
+}
+
+// run is n times a number, or n numbers that count up from it.
+type run struct {
+	first float64
+	n     int
+	up    bool
+}
+
+// add appends values.
+func (s *series) add(t series) {
+	if t.numbers != nil {
+		s.numbers = append(s.numbers, t.numbers...)
+	}
+	for _, r := range t.runs {
+		if k := len(s.runs) - 1; k >= 0 && !s.runs[k].up && !r.up && math.Float64bits(s.runs[k].first) == math.Float64bits(r.first) {
+			s.runs[k].n += r.n
+		} else {
+			s.runs = append(s.runs, r)
 		}
-		for at := 0; at < g.rows; at += len(values) {
-			v := values[:min(len(values), g.rows-at)]
-			if len(g.numbers[k]) == 0 {
-				clear(v) // null
+	}
+}
+
+// inMemory is a type whose pages are the numbers of a row group as they lie in memory. For parquet-go each number is a
+// parquet.Value of 24 bytes that a column buffer takes apart again, which takes about as long as the rest of the encoding. So what is
+// written to a column here is not its values but tokens, one a row, each of which is the index of the row group that has them.
+type inMemory struct {
+	parquet.Type
+	column int
+	groups []*group
+}
+
+func (m inMemory) NewColumnBuffer(index, _ int) parquet.ColumnBuffer {
+	return &tokenBuffer{ColumnBuffer: m.Type.NewColumnBuffer(index, 0), from: m}
+}
+
+// tokenBuffer is the column buffer of inMemory; that within it stays empty.
+type tokenBuffer struct {
+	parquet.ColumnBuffer
+	from  inMemory
+	group int
+	rows  int
+}
+
+func (b *tokenBuffer) WriteValues(tokens []parquet.Value) (int, error) {
+	b.group = int(tokens[0].Int64())
+	b.rows += len(tokens)
+	return len(tokens), nil
+}
+
+func (b *tokenBuffer) Len() int { return b.rows }
+
+func (b *tokenBuffer) Size() int64 { return 8 * int64(b.rows) }
+
+func (b *tokenBuffer) Page() parquet.Page {
+	if b.rows == 0 { // all are null
+		return b.ColumnBuffer.Page()
+	}
+	return b.from.groups[b.group].pages[b.from.column]
+}
+
+func (b *tokenBuffer) Reset() { b.rows = 0 }
+
+// scratch is what a goroutine needs to make pages.
+type scratch struct {
+	numbers  []float64
+	integers []int64
+	text     []byte
+	offsets  []uint32
+}
+
+// expand gives the numbers of a column.
+func (s *scratch) expand(values series) []float64 {
+	if values.runs == nil {
+		return values.numbers
+	}
+	x := slices.Grow(s.numbers[:0], rowGroup+batch.ChunkSize)
+	for _, r := range values.runs {
+		for i := range r.n {
+			if r.up {
+				x = append(x, r.first+float64(i))
 			} else {
-				c.values(v, g.numbers[k][at:], labels, k)
+				x = append(x, r.first) // with its sign if it is zero
 			}
-			if _, err := out.WriteRowValues(v); err != nil {
-				return err
-			}
-		}
-		if err := out.Flush(); err != nil {
-			return err
 		}
 	}
-	return nil
+	s.numbers = x
+	return x
 }
 
-// values makes values of the k-th column of numbers.
-func (c *column) values(v []parquet.Value, x []float64, labels []parquet.Value, k int) {
+// page makes a page of column k.
+func (s *scratch) page(c *column, k int, x []float64) parquet.Page {
+	t := c.kind.base()
 	switch c.kind {
-	case given, double:
-		for i := range v {
-			v[i] = parquet.DoubleValue(canonical(x[i]))
-		}
-	case optional:
-		for i := range v {
-			v[i] = parquet.DoubleValue(canonical(x[i])).Level(0, 1, k)
-		}
 	case integer:
-		for i := range v {
-			v[i] = parquet.Int64Value(int64(x[i]))
+		s.integers = slices.Grow(s.integers[:0], len(x))[:len(x)]
+		for i, v := range x {
+			s.integers[i] = int64(v)
 		}
+		return t.NewPage(k, len(x), encoding.Int64Values(s.integers))
 	case label:
-		for i := range v {
-			v[i] = labels[int(x[i])]
+		s.text, s.offsets = s.text[:0], append(slices.Grow(s.offsets[:0], len(x)+1), 0)
+		for i := 0; i < len(x); {
+			n := 1
+			for i+n < len(x) && x[i+n] == x[i] {
+				n++
+			}
+			s.repeat(c.labels[int(x[i])], n)
+			i += n
+		}
+		least, greatest := c.bounds(x)
+		return stringPage{t.NewPage(k, len(x), encoding.ByteArrayValues(s.text, s.offsets)), least, greatest}
+	}
+	if c.kind != given {
+		for i, v := range x {
+			if v != v {
+				x[i] = canonical(v)
+			}
 		}
 	}
+	return t.NewPage(k, len(x), encoding.DoubleValues(x))
+}
+
+// repeat appends a string n times.
+func (s *scratch) repeat(text string, n int) {
+	from, size := len(s.text), n*len(text)
+	s.text = append(slices.Grow(s.text, size), text...)
+	for k := 1; k <= n; k++ {
+		s.offsets = append(s.offsets, uint32(from+k*len(text)))
+	}
+	for len(s.text) < from+size {
+		have := s.text[from:]
+		s.text = append(s.text, have[:min(len(have), from+size-len(s.text))]...)
+	}
+}
+
+// stringPage is a page of strings that knows its bounds; parquet-go would compare all of them.
+type stringPage struct {
+	parquet.Page
+	least, greatest parquet.Value
+}
+
+func (p stringPage) Bounds() (least, greatest parquet.Value, ok bool) {
+	return p.least, p.greatest, true
+}
+
+// bounds are the first and the last of some labels in the order of strings.
+func (c *column) bounds(x []float64) (least, greatest parquet.Value) {
+	used := make([]bool, len(c.labels))
+	for _, v := range x {
+		used[int(v)] = true
+	}
+	var found []string
+	for i, l := range c.labels {
+		if used[i] {
+			found = append(found, l)
+		}
+	}
+	return parquet.ByteArrayValue([]byte(slices.Min(found))), parquet.ByteArrayValue([]byte(slices.Max(found)))
 }
 
 // canonical makes all NaNs one, as engines differ in theirs.
@@ -174,56 +363,54 @@ func canonical(x float64) float64 {
 	return x
 }
 
-// parquetFile is a Parquet file being written. One goroutine at a time fills a row group; others encode those that are
-// full, and write them in their order.
+// parquetFile is a Parquet file being written. One goroutine at a time fills a row group; others encode the columns of those that are
+// full, which come into the file in their order.
 type parquetFile struct {
-	pending *pendingFile
-	w       *parquet.GenericWriter[any]
-	columns []column
-	rows    int64
-	group   *group      // that is being filled
-	free    chan *group // that are not in use
-	last    chan error  // how the last group that was begun came into the file
-	encode  sync.WaitGroup
+	pending  *pendingFile
+	w        *parquet.GenericWriter[any]
+	columns  []column
+	rows     int64
+	group    *group      // that is being filled
+	idle     chan *group // that are not in use
+	last     chan error  // how the last group that was begun came into the file
+	encode   sync.WaitGroup
+	encoders *encoders
 }
 
-// newParquet begins a file, encoded by so many goroutines (0: one a processor) beside the caller's; its temporary is in
-// the folder temp, on the same file system.
-func newParquet(path, temp string, columns []column, threads int) (*parquetFile, error) {
+// newParquet begins a file; its temporary is in the folder temp, on the same file system.
+func newParquet(path, temp string, columns []column, e *encoders) (*parquetFile, error) {
 	pending, err := newPending(path, temp)
 	if err != nil {
 		return nil, fmt.Errorf("results: %w", err)
 	}
-	f := &parquetFile{pending: pending, columns: columns, last: make(chan error, 1)}
+	f := &parquetFile{pending: pending, columns: columns, encoders: e, idle: make(chan *group, rowGroups), last: make(chan error, 1)}
 	f.last <- nil
-	options := []parquet.WriterOption{schema(filepath.Base(path), columns), &parquet.WriterConfig{CreatedBy: createdBy},
-		parquet.PageBufferSize(pageBytes), parquet.DataPageVersion(1), parquet.DataPageStatistics(false)}
+	groups := make([]*group, rowGroups)
+	for i := range groups {
+		groups[i] = &group{data: make([]series, len(columns)), pages: make([]parquet.Page, len(columns))}
+		groups[i].tokens = slices.Repeat([]parquet.Value{parquet.Int64Value(int64(i)).Level(0, 1, 0)}, batch.ChunkSize)
+		f.idle <- groups[i]
+	}
+	f.group = <-f.idle
+	options := []parquet.WriterOption{schema(filepath.Base(path), columns, groups), &parquet.WriterConfig{CreatedBy: createdBy},
+		parquet.Compression(&e.codec), parquet.PageBufferSize(pageBytes), parquet.DataPageVersion(1), parquet.DataPageStatistics(false)}
 	for _, c := range columns {
 		if !c.kind.bounded() {
 			options = append(options, parquet.SkipPageBounds(c.name))
 		}
 	}
 	f.w = parquet.NewGenericWriter[any](pending, options...)
-	n := min(encoders, cmp.Or(threads, runtime.GOMAXPROCS(0)))
-	f.free = make(chan *group, n)
-	for range n {
-		f.free <- &group{}
-	}
-	f.group = &group{}
 	return f, nil
 }
 
-// add appends n rows, given by columns, of which nil is nulls.
-func (f *parquetFile) add(n int, columns [][]float64) error {
+// add appends n rows, given by columns.
+func (f *parquetFile) add(n int, columns []series) error {
 	g := f.group
-	if g.numbers == nil {
-		g.numbers = make([][]float64, len(columns))
-		for k := range columns {
-			g.numbers[k] = make([]float64, 0, rowGroup+batch.ChunkSize)
+	for k, values := range columns {
+		if values.numbers != nil && g.data[k].numbers == nil {
+			g.data[k].numbers = f.encoders.take()
 		}
-	}
-	for k, x := range columns {
-		g.numbers[k] = append(g.numbers[k], x...)
+		g.data[k].add(values)
 	}
 	g.rows += n
 	f.rows += int64(n)
@@ -236,23 +423,72 @@ func (f *parquetFile) add(n int, columns [][]float64) error {
 // endGroup has the open row group encoded and begins another. It waits while too many are being encoded.
 func (f *parquetFile) endGroup() error {
 	g, before, done := f.group, f.last, make(chan error, 1)
+	if g.w == nil {
+		g.w = f.w.BeginRowGroup()
+	}
 	f.encode.Go(func() {
-		w := f.w.BeginRowGroup()
-		g.err = g.encode(w, f.columns)
+		g.err = f.encodeGroup(g)
 		g.err = cmp.Or(<-before, g.err)
 		if g.err == nil {
-			_, g.err = w.Commit()
+			_, g.err = g.w.Commit()
 		}
 		done <- g.err
 		g.rows = 0
-		for k, x := range g.numbers {
-			g.numbers[k] = x[:0]
+		for k, d := range g.data {
+			if d.numbers != nil {
+				f.encoders.put(d.numbers)
+			}
+			g.data[k] = series{runs: d.runs[:0]}
 		}
-		f.free <- g
+		f.idle <- g
 	})
 	f.last = done
-	f.group = <-f.free
+	f.group = <-f.idle
 	return f.wrap(f.group.err)
+}
+
+// encodeGroup encodes the columns of a row group, as many at a time as there are goroutines for it.
+func (f *parquetFile) encodeGroup(g *group) error {
+	var columns sync.WaitGroup
+	errs := make([]error, len(f.columns))
+	for k, out := range g.w.ColumnWriters() {
+		s := <-f.encoders.idle
+		columns.Go(func() {
+			errs[k] = g.encode(out, &f.columns[k], k, s)
+			f.encoders.idle <- s
+		})
+	}
+	columns.Wait()
+	return cmp.Or(errs...)
+}
+
+// nulls are the tokens of a column of nulls.
+var nulls [batch.ChunkSize]parquet.Value
+
+// encode encodes column k.
+func (g *group) encode(out *parquet.ColumnWriter, c *column, k int, s *scratch) error {
+	x, tokens, most := s.expand(g.data[k]), g.tokens, g.rows
+	switch {
+	case len(x) == 0:
+		tokens = nulls[:]
+	case c.kind == label:
+		most = labelPage
+	}
+	for at := 0; at < g.rows; at += most {
+		n := min(most, g.rows-at)
+		if len(x) > 0 {
+			g.pages[k] = s.page(c, k, x[at:at+n])
+		}
+		for left := n; left > 0; left -= len(tokens) {
+			if _, err := out.WriteRowValues(tokens[:min(left, len(tokens))]); err != nil {
+				return err
+			}
+		}
+		if err := out.Flush(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // finish puts the file in its place, whole and on the disk.

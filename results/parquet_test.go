@@ -2,6 +2,7 @@ package results
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -20,47 +21,40 @@ import (
 var everyKind = []column{
 	{name: "given", kind: given}, {name: "nan", kind: double}, {name: "zero", kind: given}, {name: "optional", kind: optional},
 	{name: "null", kind: optional}, {name: "integer", kind: integer}, {name: "label", kind: label, labels: []string{"b", "", "a", "ünused"}},
+	{name: "given runs", kind: given}, {name: "integer runs", kind: integer}, {name: "label runs", kind: label, labels: []string{"ünused", "z", "a"}},
 }
 
 // writeEveryKind writes a file of random rows with so many threads, and returns the rows and the values as text, by column.
 func writeEveryKind(t *testing.T, path string, threads int) (want [][]string) {
-	f, err := newParquet(path, filepath.Dir(path), everyKind, threads)
+	e, err := newEncoders(threads)
+	must(t, err)
+	f, err := newParquet(path, filepath.Dir(path), everyKind, e)
 	must(t, err)
 	rnd := rand.New(rand.NewPCG(1, 2))
 	want = make([][]string, len(everyKind))
 	for len(want[0]) < 2*rowGroup+rowGroup/8 {
 		n, width := 1+rnd.IntN(2*batch.ChunkSize), 1+rnd.IntN(50)
-		columns := make([][]float64, len(everyKind))
+		columns := make([]series, len(everyKind))
 		for c, col := range everyKind {
-			x := make([]float64, n)
-			for i := range x {
-				switch col.name {
-				case "nan":
-					if x[i] = rnd.Float64() - 0.5; rnd.IntN(3) == 0 || len(want[0]) < rowGroup {
-						x[i] = math.Float64frombits(0xfff8000000000123)
-					}
-				case "zero":
-					x[i] = math.Copysign(0, rnd.Float64()-0.5)
-				case "integer":
-					x[i] = float64(rnd.IntN(1<<width) - 1000)
-				case "label":
-					x[i] = float64(rnd.IntN(3))
-				default:
-					x[i] = rnd.Float64() - 0.5
-				}
-				text := hex(canonical(x[i]))
+			var x []float64
+			if strings.HasSuffix(col.name, " runs") {
+				columns[c].runs, x = randomRuns(rnd, col.kind, n)
+			} else if col.name != "null" {
+				x = randomNumbers(rnd, col, n, width, len(want[0]) < rowGroup)
+				columns[c].numbers = x
+			}
+			for i := range n {
+				text := "null"
 				switch {
-				case col.name == "null":
-					text = "null"
+				case len(x) == 0:
 				case col.kind == integer:
 					text = strconv.FormatInt(int64(x[i]), 10)
 				case col.kind == label:
 					text = col.labels[int(x[i])]
+				default:
+					text = hex(canonical(x[i]))
 				}
 				want[c] = append(want[c], text)
-			}
-			if col.name != "null" {
-				columns[c] = x
 			}
 		}
 		must(t, f.add(n, columns))
@@ -70,6 +64,47 @@ func writeEveryKind(t *testing.T, path string, threads int) (want [][]string) {
 	}
 	must(t, f.finish())
 	return want
+}
+
+// randomNumbers are n numbers of a column, integers in so many bits. The column "nan" has nothing else where onlyNaN is true.
+func randomNumbers(rnd *rand.Rand, col column, n, width int, onlyNaN bool) []float64 {
+	x := make([]float64, n)
+	for i := range x {
+		switch col.name {
+		case "nan":
+			if x[i] = rnd.Float64() - 0.5; rnd.IntN(3) == 0 || onlyNaN {
+				x[i] = math.Float64frombits(0xfff8000000000123)
+			}
+		case "zero":
+			x[i] = math.Copysign(0, rnd.Float64()-0.5)
+		case "integer":
+			x[i] = float64(rnd.IntN(1<<width) - 1000)
+		case "label":
+			x[i] = float64(rnd.IntN(3))
+		default:
+			x[i] = rnd.Float64() - 0.5
+		}
+	}
+	return x
+}
+
+// randomRuns are n numbers in runs, zeros of both signs among them, and the numbers.
+func randomRuns(rnd *rand.Rand, k kind, n int) (runs []run, x []float64) {
+	for len(x) < n {
+		r := run{first: float64(rnd.IntN(2)), n: 1 + rnd.IntN(min(n-len(x), 1000)), up: k == integer && rnd.IntN(2) == 0}
+		if k == given {
+			r.first = math.Copysign(r.first, rnd.Float64()-0.5)
+		}
+		runs = append(runs, r)
+		for i := range r.n {
+			v := r.first
+			if r.up {
+				v += float64(i)
+			}
+			x = append(x, v)
+		}
+	}
+	return runs, x
 }
 
 // hex is a number with all its bits.
@@ -174,15 +209,18 @@ func TestParquetFile(t *testing.T) {
 func TestParquetFails(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "file.parquet")
-	f, err := newParquet(path, dir, []column{{name: "x", kind: double}}, 1)
+	e, err := newEncoders(1)
+	must(t, err)
+	f, err := newParquet(path, dir, []column{{name: "x", kind: double}}, e)
 	must(t, err)
 	must(t, f.pending.Close())
 	x := make([]float64, rowGroup)
 	for i := range x {
 		x[i] = rand.Float64() // which is not compressed to what a buffer takes
 	}
-	must(t, f.add(rowGroup, [][]float64{x}))
-	err = f.add(rowGroup, [][]float64{x})
+	for range rowGroups {
+		err = errors.Join(err, f.add(rowGroup, []series{{numbers: x}}))
+	}
 	if err == nil || !strings.Contains(err.Error(), "already closed") {
 		t.Errorf("error %v, want that of the file", err)
 	}

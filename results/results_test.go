@@ -276,7 +276,7 @@ box = [[-1, 3]]
 func TestColumns(t *testing.T) {
 	names := func(cols []column) string {
 		var s []string
-		for _, f := range schema("", cols).Fields() {
+		for _, f := range schema("", cols, nil).Fields() {
 			s = append(s, f.Name())
 		}
 		return strings.Join(s, " ")

@@ -2,6 +2,7 @@ package results
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -314,8 +315,11 @@ func (r *Run) do(ctx context.Context) (*batch.Report, error) {
 
 	var samples *sampleWriter
 	if sw.Own == nil {
-		var err error
-		if samples, err = newSamples(r.dir, r.path(partialDir), sw, labels); err != nil {
+		e, err := newEncoders(sw.Threads)
+		if err != nil {
+			return nil, fmt.Errorf("results: %w", err)
+		}
+		if samples, err = newSamples(r.dir, r.path(partialDir), sw, labels, e); err != nil {
 			return nil, err
 		}
 		defer samples.drop() // nothing is left to drop once it is finished
@@ -379,10 +383,10 @@ func (r *Run) writeAll(ctx context.Context, samples *sampleWriter, rep *batch.Re
 		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), lastTrace)
 		defer cancel()
 	}
-	if err := r.writePaths(ctx, labels, interrupted, rows); err != nil {
-		return err
-	}
-	if err := samples.finish(); err != nil {
+	finished := make(chan error, 1)
+	go func() { finished <- samples.finish() }() // what is left is encoded, and goes to the disk, while paths are traced
+	err := r.writePaths(ctx, labels, samples.encoders, interrupted, rows)
+	if err := cmp.Or(<-finished, err); err != nil {
 		return err
 	}
 	label := batch.Labels(sw.Methods)
@@ -447,10 +451,10 @@ func pathPoints(g batch.Grid, reference int) []int {
 }
 
 // writePaths writes paths.parquet; an interrupted sweep keeps what it can trace, of samples that are finished.
-func (r *Run) writePaths(ctx context.Context, labels []string, interrupted bool, done int64) error {
+func (r *Run) writePaths(ctx context.Context, labels []string, e *encoders, interrupted bool, done int64) error {
 	sw := r.sweep
 	p := sw.Model.Problem()
-	f, err := newPaths(r.dir, r.path(partialDir), sw, labels)
+	f, err := newPaths(r.dir, r.path(partialDir), sw, labels, e)
 	if err != nil {
 		return err
 	}
