@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sync"
 	"unsafe"
 
 	"invar/cpu/internal/amd64"
+	"invar/internal/slab"
 	"invar/program"
 )
 
@@ -102,6 +104,33 @@ type native struct {
 	text               []string // with emitOptions.list
 }
 
+// workspace is memory that emitProgram needs besides what it returns, and takes again for the next program.
+type workspace struct {
+	asm       amd64.Asm
+	nodes     slab.Of[node]
+	numbers   slab.Of[int32]
+	lists     slab.Of[[]int32]
+	marks     slab.Of[bool]
+	groups    slab.Of[int8]
+	homes     slab.Of[home]
+	addresses slab.Of[address]
+}
+
+var workspaces = sync.Pool{New: func() any { return new(workspace) }}
+
+// release gives w back.
+func (w *workspace) release() {
+	w.asm.Reset()
+	w.nodes.Reset()
+	w.numbers.Reset()
+	w.lists.Reset()
+	w.marks.Reset()
+	w.groups.Reset()
+	w.homes.Reset()
+	w.addresses.Reset()
+	workspaces.Put(w)
+}
+
 // emitOptions are for tests and measurements; the zero value chooses everything.
 type emitOptions struct {
 	vectors, strips int
@@ -124,24 +153,26 @@ func emitProgram(p *program.Program, isa *isa, o emitOptions) (n *native, err er
 			n, err = nil, fmt.Errorf("%s", s)
 		}
 	}()
+	w := workspaces.Get().(*workspace)
+	defer w.release()
 	st := p.Stage()
 	n = &native{stages: st}
 	n.geometry = geometry{isa: isa, inputs: len(p.In), fixed: st.Fixed, moving: len(st.Kept) - st.Fixed, results: len(p.Results)}
 	n.makeRun(p)
-	step := lower(st.Step, n.moving, isa.zmm, false)
+	step := lower(w, st.Step, n.moving, isa.zmm, false)
 	n.shape(step, o)
 	// Measured: four vectors in turn hide the latencies better than any order.
 	ordered := n.vectors < 4
 	if ordered {
-		step = lower(st.Step, n.moving, isa.zmm, true)
+		step = lower(w, st.Step, n.moving, isa.zmm, true)
 	}
 	var run *lowered
 	if !o.noRun {
-		run = n.lowerRun(step.pressure, ordered)
+		run = n.lowerRun(w, step.pressure, ordered)
 	}
 	n.runs = run != nil
-	setup := lower(st.Setup, len(st.Setup.Out), isa.zmm, ordered)
-	final := lower(reported(st.Final), len(st.Final.Out), isa.zmm, ordered)
+	setup := lower(w, st.Setup, len(st.Setup.Out), isa.zmm, ordered)
+	final := lower(w, reported(st.Final), len(st.Final.Out), isa.zmm, ordered)
 	if step.cost > maxStep || setup.cost > maxStep || final.cost > maxStep {
 		return nil, fmt.Errorf("a step of %.0f operations, at most %.0f are allowed in native code", step.cost, maxStep)
 	}
@@ -150,8 +181,9 @@ func emitProgram(p *program.Program, isa *isa, o emitOptions) (n *native, err er
 	}
 	n.cost = [3]float64{setup.cost, step.cost, final.cost}
 
-	a := &amd64.Asm{List: o.list}
-	consts := &constants{isa: isa, index: map[uint64]int{}}
+	a := &w.asm
+	a.List = o.list
+	consts := &constants{isa: isa, known: map[uint64]int32{}}
 	for k, l := range []*lowered{setup, step, final} {
 		s := a.Section()
 		a.Use(s)
@@ -225,8 +257,9 @@ func (n *native) shape(step *lowered, o emitOptions) {
 	n.poolLen = max(w, min(256, (128<<10)/(8*n.columns()))/w*w)
 }
 
-func columnsAt(base amd64.Reg, n, pitch int) []address {
-	at := make([]address, n)
+// columnsAt are n columns of memory, one behind the other.
+func (w *workspace) columnsAt(base amd64.Reg, n, pitch int) []address {
+	at := w.addresses.Make(n)
 	for i := range at {
 		at[i] = address{base, int32(i * pitch)}
 	}
@@ -235,7 +268,7 @@ func columnsAt(base amd64.Reg, n, pitch int) []address {
 
 // emitMap writes a function of columns: strip by strip from those at frame.in to those at frame.out.
 func (n *native) emitMap(a *amd64.Asm, consts *constants, l *lowered, in, inPitch, outPitch int) *emitter {
-	e := newEmitter(a, n.isa, n.vectors, l, consts, columnsAt(rIn, in, inPitch), columnsAt(rOut, len(l.out), outPitch))
+	e := newEmitter(a, n.isa, n.vectors, l, consts, l.mem.columnsAt(rIn, in, inPitch), l.mem.columnsAt(rOut, len(l.out), outPitch))
 	a.MovRM(rConsts, amd64.M(rFrame, frameConsts))
 	a.MovRM(rScratch, amd64.M(rFrame, frameScratch))
 	a.MovRM(rIn, amd64.M(rFrame, frameIn))
@@ -255,14 +288,16 @@ func (n *native) emitMap(a *amd64.Asm, consts *constants, l *lowered, in, inPitc
 }
 
 // stateColumns are where the code of a step finds the slots of its strip.
-func (n *native) stateColumns() []address {
-	return append(columnsAt(rIn, n.fixed, n.column()), columnsAt(rCur, n.moving, n.column())...)
+func (n *native) stateColumns(w *workspace) []address {
+	at := w.columnsAt(rIn, n.fixed+n.moving, n.column())
+	copy(at[n.fixed:], w.columnsAt(rCur, n.moving, n.column()))
+	return at
 }
 
 // emitStep writes the function that steps all strips, again and again. A sample
 // that ends is moved to the list of ended ones as it was before the step, and a waiting one takes its lane.
 func (n *native) emitStep(a *amd64.Asm, consts *constants, l, run *lowered) *emitter {
-	e := newEmitter(a, n.isa, n.vectors, l, consts, n.stateColumns(), columnsAt(rOut, n.moving, n.column()))
+	e := newEmitter(a, n.isa, n.vectors, l, consts, n.stateColumns(l.mem), l.mem.columnsAt(rOut, n.moving, n.column()))
 	a.MovRM(rConsts, amd64.M(rFrame, frameConsts))
 	a.MovRM(rScratch, amd64.M(rFrame, frameScratch))
 	a.MovRM(rCur, amd64.M(rFrame, frameCur))
@@ -426,7 +461,7 @@ func (n *native) constantMemory() []uint64 {
 	if !n.isa.zmm {
 		repeat = n.isa.lanes()
 	}
-	var m []uint64
+	m := make([]uint64, 0, repeat*len(n.consts))
 	for _, c := range n.consts {
 		for range repeat {
 			m = append(m, c)

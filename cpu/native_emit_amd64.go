@@ -64,24 +64,32 @@ func (p address) at(d int) amd64.Arg { return amd64.M(p.base, p.disp).Plus(d) }
 // constants is what the code of a program reads from memory but never writes.
 type constants struct {
 	isa    *isa
-	index  map[uint64]int
+	known  map[uint64]int32 // index in bits
 	bits   []uint64
 	tables [][]float64
 	size   int // of the tables, in entries
 }
 
-// number returns the operand for a constant: repeated from one number (AVX-512), or stored once a lane.
-func (c *constants) number(bits uint64) amd64.Arg {
-	i, ok := c.index[bits]
+// number returns the operand for a constant.
+func (c *constants) number(bits uint64) amd64.Arg { return c.at(c.index(bits)) }
+
+// index is which constant has these bits.
+func (c *constants) index(bits uint64) int32 {
+	i, ok := c.known[bits]
 	if !ok {
-		i = len(c.bits)
-		c.index[bits] = i
+		i = int32(len(c.bits))
+		c.known[bits] = i
 		c.bits = append(c.bits, bits)
 	}
+	return i
+}
+
+// at is the operand for constant i: repeated from one number (AVX-512), or stored once a lane.
+func (c *constants) at(i int32) amd64.Arg {
 	if c.isa.zmm {
-		return amd64.B(rConsts, int32(i*8))
+		return amd64.B(rConsts, i*8)
 	}
-	return amd64.M(rConsts, int32(i*c.isa.bytes))
+	return amd64.M(rConsts, i*int32(c.isa.bytes))
 }
 
 // table returns the offset of a table.
@@ -141,7 +149,8 @@ type emitter struct {
 	home     []home
 	alive    []int32 // values that hold a group or a slot
 	where    []int32 // their place in alive, -1
-	outsOf   [][]int32
+	firstOut []int32 // of each value: the first output that it is, -1
+	nextOut  []int32 // of each output: the next one that is the same value, -1
 	next     []int32 // per value: how many of its uses lie behind us
 	late     []bool  // of each value: it is left for its reader to write
 	freeSlot []int32
@@ -153,7 +162,7 @@ type emitter struct {
 	freed    []int32 // slots that are free after the present instruction
 	index    [len(indexRegs)]string
 	oldest   int
-	tables   map[uint64]int32
+	tables   []int32 // of each table: 1 + its offset, 0: not yet known
 }
 
 // maxScratch bounds the memory for local arrays, which should fit a cache rather
@@ -161,32 +170,32 @@ type emitter struct {
 const maxScratch = 1 << 28
 
 func newEmitter(a *amd64.Asm, isa *isa, v int, l *lowered, consts *constants, in, out []address) *emitter {
-	n := len(l.nodes)
+	n, w := len(l.nodes), l.mem
 	e := &emitter{
 		lowered: l, a: a, isa: isa, v: v, consts: consts, in: in, out: out,
-		reg: make([]int8, n), home: make([]home, n), where: make([]int32, n), outsOf: make([][]int32, n), next: make([]int32, n), late: make([]bool, n),
-		cold: -1, tables: map[uint64]int32{},
+		reg: w.groups.Make(n), home: w.homes.Make(n), alive: w.numbers.Make(n)[:0], where: w.numbers.Make(n), next: w.numbers.Make(n), late: w.marks.Make(n),
+		firstOut: w.numbers.Make(n), nextOut: w.numbers.Make(len(out)),
+		cold: -1, tables: w.numbers.Make(len(l.f.Tables)),
 	}
-	e.files[vectors].holds = make([]int32, isa.regs/v)
-	e.files[masks].holds = make([]int32, maskGroups/v)
+	e.files[vectors].holds = w.numbers.Make(isa.regs / v)
+	e.files[masks].holds = w.numbers.Make(maskGroups / v)
 	for k := range e.files {
 		for g := range e.files[k].holds {
 			e.files[k].holds[g] = empty
 		}
 	}
 	for i := range e.reg {
-		e.reg[i], e.where[i] = -1, -1
+		e.reg[i], e.where[i], e.firstOut[i] = -1, -1, -1
 		switch x := &l.nodes[i]; x.op {
 		case program.OpInput:
 			e.home[i] = home{inInput, int32(x.imm)}
 		case program.OpConst:
-			e.home[i] = home{inConst, 0}
+			e.home[i] = home{inConst, -1}
 		}
 	}
-	for k, r := range l.out {
-		if k < len(out) {
-			e.outsOf[r] = append(e.outsOf[r], int32(k))
-		}
+	for k := min(len(l.out), len(out)) - 1; k >= 0; k-- {
+		v := l.out[k]
+		e.nextOut[k], e.firstOut[v] = e.firstOut[v], int32(k)
 	}
 	below := 0
 	for _, a := range l.f.Arrays {
@@ -291,7 +300,11 @@ func (e *emitter) at(h home, v int32, u int) amd64.Arg {
 	case inOutput:
 		return e.out[h.at].at(u * e.isa.bytes)
 	case inConst:
-		return e.consts.number(e.constBits(v))
+		if h.at < 0 { // not used so far
+			h.at = e.consts.index(e.constBits(v))
+			e.home[v].at = h.at
+		}
+		return e.consts.at(h.at)
 	}
 	panic(fmt.Sprintf("cpu: value %d of %s is lost", v, e.f.Name))
 }
@@ -391,7 +404,7 @@ func (e *emitter) put(s int32, c class, g int) {
 
 // putOutputs stores group g as the outputs that v is.
 func (e *emitter) putOutputs(v int32, g int) {
-	for _, k := range e.outsOf[v] {
+	for k := e.firstOut[v]; k >= 0; k = e.nextOut[k] {
 		e.putColumn(e.out[k], v, g)
 	}
 }
@@ -704,11 +717,11 @@ func (e *emitter) result(i int32) int {
 // define makes group g the value of i.
 func (e *emitter) define(i int32, g int) {
 	e.assign(i, g)
-	if len(e.outsOf[i]) > 0 {
+	if first := e.firstOut[i]; first >= 0 {
 		e.files[e.class(i)].pinned |= 1 << g
 		e.putOutputs(i, g)
 		if e.class(i) == vectors && e.home[i].kind == nowhere {
-			e.home[i] = home{inOutput, e.outsOf[i][0]}
+			e.home[i] = home{inOutput, first}
 		}
 	}
 	e.unpin()

@@ -62,11 +62,11 @@ func (n *native) runsWith(vectors, pressure int) bool {
 }
 
 // lowerRun prepares the code of runs, nil where the program gets none.
-func (n *native) lowerRun(pressure int, ordered bool) *lowered {
+func (n *native) lowerRun(w *workspace, pressure int, ordered bool) *lowered {
 	if !n.runsWith(n.vectors, pressure) {
 		return nil
 	}
-	l := lower(n.stages.Run, 0, n.isa.zmm, ordered)
+	l := lower(w, n.stages.Run, 0, n.isa.zmm, ordered)
 	end := int32(len(l.nodes))
 	// The old state is needed until it is known whether a sample ends, and what is narrowed for all steps by each of them.
 	for v := range l.nodes {
@@ -94,7 +94,7 @@ type carried struct {
 
 // emitRun writes a run of the present strip. Control leaves it at its end.
 func (n *native) emitRun(a *amd64.Asm, consts *constants, l *lowered) *emitter {
-	e := newEmitter(a, n.isa, n.vectors, l, consts, n.stateColumns(), nil)
+	e := newEmitter(a, n.isa, n.vectors, l, consts, n.stateColumns(l.mem), nil)
 	enter, step, ended, rare, over := a.Label(), a.Label(), a.Label(), a.Label(), a.Label()
 	var state []carried
 	for v := range l.nodes {

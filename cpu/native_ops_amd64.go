@@ -369,11 +369,10 @@ func (e *emitter) gather(i int32, f *form) {
 	x := &e.nodes[i]
 	t := e.f.Tables[x.imm]
 	single := x.single
-	at, ok := e.tables[x.imm]
-	if !ok {
-		at = e.consts.table(t)
-		e.tables[x.imm] = at
+	if e.tables[x.imm] == 0 {
+		e.tables[x.imm] = 1 + e.consts.table(t)
 	}
+	at := e.tables[x.imm] - 1
 	s := e.inReg(x.a)
 	index := e.temp(vectors)
 	lanes := index // no register

@@ -133,9 +133,10 @@ type Asm struct {
 
 // Section is a run of code that is placed as a whole.
 type Section struct {
-	b    []byte
-	fix  []fixup
-	text []string
+	b     []byte
+	fix   []fixup
+	text  []string
+	start int // in what Code returns
 }
 
 type place struct {
@@ -152,9 +153,27 @@ type fixup struct {
 // Label is a place in the code.
 type Label int
 
+// Reset makes a empty. What is written next takes the memory of what was written before, sections and labels
+// of that time must not be used any more.
+func (a *Asm) Reset() {
+	a.Text, a.cur = nil, nil
+	a.sections, a.labels = a.sections[:0], a.labels[:0]
+}
+
 // Section makes a new section, which follows the others.
 func (a *Asm) Section() *Section {
 	a.init()
+	return a.section()
+}
+
+func (a *Asm) section() *Section {
+	n := len(a.sections)
+	if n < cap(a.sections) && a.sections[:n+1][n] != nil { // there was one before Reset
+		a.sections = a.sections[:n+1]
+		s := a.sections[n]
+		*s = Section{b: s.b[:0], fix: s.fix[:0]}
+		return s
+	}
 	s := &Section{}
 	a.sections = append(a.sections, s)
 	return s
@@ -169,8 +188,7 @@ func (a *Asm) Use(s *Section) (old *Section) {
 
 func (a *Asm) init() {
 	if a.cur == nil {
-		a.cur = &Section{}
-		a.sections = []*Section{a.cur}
+		a.cur = a.section()
 	}
 }
 
@@ -198,18 +216,17 @@ func (a *Asm) Len() int {
 // Code joins the sections and resolves the jumps.
 func (a *Asm) Code() []byte {
 	a.init()
-	start := map[*Section]int{}
 	out := make([]byte, 0, a.Len())
 	for _, s := range a.sections {
-		start[s] = len(out)
+		s.start = len(out)
 		out = append(out, s.b...)
 	}
 	a.Text = nil
 	for _, s := range a.sections {
 		for _, f := range s.fix {
 			l := a.labels[f.label]
-			to := start[l.sec] + l.at
-			at := start[s] + f.at
+			to := l.sec.start + l.at
+			at := s.start + f.at
 			binary.LittleEndian.PutUint32(out[at:], uint32(int32(to-at-4)))
 			if a.List {
 				s.text[f.text] += fmt.Sprintf("0x%x", to)
@@ -220,28 +237,35 @@ func (a *Asm) Code() []byte {
 	return out
 }
 
-func (a *Asm) put(b ...byte) {
+// code is the present section's bytes, with room for an instruction. Who appends to them puts them back.
+func (a *Asm) code() []byte {
 	a.init()
-	s := a.cur
-	if len(s.b)+len(b) > cap(s.b) {
-		s.b = slices.Grow(s.b, len(s.b)+1024) // append would grow by a quarter
+	b := a.cur.b
+	if cap(b)-len(b) < longest {
+		b = slices.Grow(b, len(b)+1024) // append would grow by a quarter
 	}
-	s.b = append(s.b, b...)
+	return b
 }
 
-func (a *Asm) put32(v int32) { a.put(byte(v), byte(v>>8), byte(v>>16), byte(v>>24)) }
+// longest is the length in bytes of the longest instruction.
+const longest = 15
+
+func (a *Asm) put(b ...byte) { a.cur.b = append(a.code(), b...) }
+
+func (a *Asm) put32(v int32) { a.cur.b = append32(a.code(), v) }
+
+func append32(b []byte, v int32) []byte { return binary.LittleEndian.AppendUint32(b, uint32(v)) }
 
 func (a *Asm) line(name string, args ...string) {
 	a.cur.text = append(a.cur.text, strings.TrimSpace(name+" "+strings.Join(args, ",")))
 }
 
-// modrm writes the ModRM byte and what follows: register field reg, operand rm,
+// appendModRM appends the ModRM byte and what follows: register field reg, operand rm,
 // displacements of one byte in units of n.
-func (a *Asm) modrm(reg uint8, rm Arg, n int32) {
+func appendModRM(b []byte, reg uint8, rm Arg, n int32) []byte {
 	r := reg & 7 << 3
 	if rm.kind == inReg {
-		a.put(0xc0 | r | rm.reg&7)
-		return
+		return append(b, 0xc0|r|rm.reg&7)
 	}
 	base := uint8(rm.base)
 	sib := rm.scale != 0 || base&7 == 4
@@ -257,7 +281,7 @@ func (a *Asm) modrm(reg uint8, rm Arg, n int32) {
 	case small:
 		mod = 0x40
 	}
-	a.put(mod | r | lo)
+	b = append(b, mod|r|lo)
 	if sib {
 		x := byte(0x20) // none
 		if rm.scale != 0 {
@@ -266,14 +290,15 @@ func (a *Asm) modrm(reg uint8, rm Arg, n int32) {
 				x += 0x40
 			}
 		}
-		a.put(x | base&7)
+		b = append(b, x|base&7)
 	}
 	switch mod {
 	case 0x40:
-		a.put(byte(rm.disp / n))
+		b = append(b, byte(rm.disp/n))
 	case 0x80:
-		a.put32(rm.disp)
+		b = append32(b, rm.disp)
 	}
+	return b
 }
 
 // high returns bits 3 of base (or register) and index.
@@ -321,11 +346,11 @@ func (a *Asm) EVEX(in *Insn, dst, src, k uint8, rm Arg) {
 	if rm.kind == inBroadcast {
 		p2 |= 0x10
 	}
-	a.put(0x62, p0, p1, p2, in.Op)
-	a.modrm(dst, rm, n)
+	code := appendModRM(append(a.code(), 0x62, p0, p1, p2, in.Op), dst, rm, n)
 	if in.Imm >= 0 {
-		a.put(byte(in.Imm))
+		code = append(code, byte(in.Imm))
 	}
+	a.cur.b = code
 	if a.List {
 		a.list(in, Z, dst, src, k, rm, none)
 	}
@@ -341,14 +366,15 @@ func (a *Asm) VEX4(in *Insn, dst, src uint8, rm Arg, mask uint8) {
 
 func (a *Asm) vex(in *Insn, size Size, dst, src uint8, rm Arg, fourth Reg) {
 	b, x := rm.high()
-	a.put(0xc4, (^dst>>3&1)<<7|(^x&1)<<6|(^b&1)<<5|in.Map, in.W<<7|(^src&15)<<3|uint8(in.size(size))<<2|in.PP, in.Op)
-	a.modrm(dst, rm, 1)
+	code := append(a.code(), 0xc4, (^dst>>3&1)<<7|(^x&1)<<6|(^b&1)<<5|in.Map, in.W<<7|(^src&15)<<3|uint8(in.size(size))<<2|in.PP, in.Op)
+	code = appendModRM(code, dst, rm, 1)
 	if fourth != none {
-		a.put(byte(fourth) << 4)
+		code = append(code, byte(fourth)<<4)
 	}
 	if in.Imm >= 0 {
-		a.put(byte(in.Imm))
+		code = append(code, byte(in.Imm))
 	}
+	a.cur.b = code
 	if a.List {
 		a.list(in, size, dst, src, 0, rm, fourth)
 	}
@@ -367,14 +393,5 @@ func (in *Insn) vsib() bool { return strings.HasPrefix(in.Name, "vgather") }
 // scalar: the memory operand is one number.
 func (in *Insn) scalar() bool { return in.Name == "vbroadcastsd" }
 
-// At is the offset of l in what Code returned.
-func (a *Asm) At(l Label) int {
-	at := 0
-	for _, s := range a.sections {
-		if s == a.labels[l].sec {
-			return at + a.labels[l].at
-		}
-		at += len(s.b)
-	}
-	panic("amd64: a label that was never placed")
-}
+// At is the offset of l, which must have been placed, in what Code returned.
+func (a *Asm) At(l Label) int { return a.labels[l].sec.start + a.labels[l].at }

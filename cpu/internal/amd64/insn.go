@@ -81,9 +81,8 @@ var condNames = map[Cond]string{NC: "jae", EQ: "je", NE: "jne", LT: "jl", GE: "j
 // rex writes REX.W op ModRM.
 func (a *Asm) rex(op []byte, reg uint8, rm Arg) {
 	b, x := rm.high()
-	a.put(0x48 | reg>>3&1<<2 | x<<1 | b)
-	a.put(op...)
-	a.modrm(reg, rm, 1)
+	code := append(append(a.code(), 0x48|reg>>3&1<<2|x<<1|b), op...)
+	a.cur.b = appendModRM(code, reg, rm, 1)
 }
 
 func gp(r Reg) Arg { return Arg{kind: inReg, reg: uint8(r)} }
