@@ -46,12 +46,15 @@ type Builder struct {
 	*notes
 }
 
-// notes are what a Builder knows of its values. They end with the function; the memory serves the next one.
+// notes are the instructions of a Builder until it finishes, and what it knows of their values. They end with the function; the
+// memory serves the next one.
 type notes struct {
+	instrs []Instr
 	known  written
 	where  []int32 // the scope of each value, see inScope
 	sign   []bool  // of each value: it is +0, positive or NaN for certain
 	equals []Value // see sameGuard
+	mem    workspace
 }
 
 var oldNotes = sync.Pool{New: func() any { return new(notes) }}
@@ -79,13 +82,14 @@ func newBuilder(name string, n int) *Builder {
 	n += n / 8 // a rewrite may become a little longer than what it was made from
 	b := &Builder{
 		float:  F64,
-		f:      &Func{Name: name, Instrs: make([]Instr, 0, n)},
+		f:      &Func{Name: name},
 		scopes: []scope{{id: 0, start: -1}},
 		affine: map[string]int{},
 		guards: map[Value][]int{},
 		notes:  oldNotes.Get().(*notes),
 	}
 	b.known.clear(n)
+	b.f.Instrs = slices.Grow(b.instrs[:0], n)
 	b.where, b.sign = slices.Grow(b.where[:0], n), slices.Grow(b.sign[:0], n)
 	return b
 }
@@ -113,6 +117,16 @@ func (b *Builder) Input(name string, t Type) Value {
 	return b.append(Instr{Op: OpInput, Type: t, A: NoValue, B: NoValue, C: NoValue, Imm: uint64(len(b.f.In) - 1)})
 }
 
+// inputsOf adds the inputs of f.
+func (b *Builder) inputsOf(f *Func) []Value {
+	b.f.In, b.f.InNames = make([]Type, 0, len(f.In)), make([]string, 0, len(f.In))
+	v := make([]Value, len(f.In))
+	for i, t := range f.In {
+		v[i] = b.Input(f.inName(i), t)
+	}
+	return v
+}
+
 // Inputs adds n inputs of type [Builder.Float], called name0, name1, ...
 func (b *Builder) Inputs(name string, n int) []Value {
 	v := make([]Value, n)
@@ -130,8 +144,10 @@ func (b *Builder) Finish(out ...Value) *Func {
 	for _, v := range out {
 		b.use(v)
 	}
-	b.f.Out = append([]Value(nil), out...)
 	f := b.f
+	b.instrs = f.Instrs
+	f.Instrs, f.Out = slices.Clone(f.Instrs), slices.Clone(out)
+	b.mem.reset()
 	oldNotes.Put(b.notes)
 	b.f, b.notes = nil, nil
 	return f

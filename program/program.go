@@ -171,11 +171,7 @@ func (p *Program) Optimize() {
 			names[i] = fmt.Sprintf("const%d", i)
 		}
 		b := newBuilder(p.Setup.Name, len(p.Setup.Instrs)+len(once.Instrs))
-		var args []Value
-		for i, t := range p.Setup.In {
-			args = append(args, b.Input(p.Setup.inName(i), t))
-		}
-		state := b.Inline(p.Setup, args...)
+		state := b.Inline(p.Setup, b.inputsOf(p.Setup)...)
 		p.Setup = b.Finish(append(state, b.Inline(once, state...)...)...)
 		p.Step = rewrite(p.Step, p.Step.Out, false, hoisted, names)
 		for i, v := range once.Out {

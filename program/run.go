@@ -73,10 +73,7 @@ func (s *Stages) MakeRun(p *Program) {
 		bounds[k] = Counter{Kept: k, From: math.MinInt32, To: math.MaxInt32}
 	}
 	b := newBuilder("run", len(f.Instrs))
-	var inputs []Value
-	for i, t := range f.In {
-		inputs = append(inputs, b.Input(f.inName(i), t))
-	}
+	inputs := b.inputsOf(f)
 	goesOn := f.Out[len(f.Out)-1]
 	c := copier{b: b, f: f}
 	c.edit = func(in *Instr, args []Value) (Value, bool) {
@@ -172,10 +169,7 @@ func (s *Stages) usual(p *Program, f *Func) *Func {
 	}
 
 	b := newBuilder(f.Name, len(f.Instrs))
-	var inputs []Value
-	for i, t := range f.In {
-		inputs = append(inputs, b.Input(f.inName(i), t))
-	}
+	inputs := b.inputsOf(f)
 	usual := NoValue
 	c := copier{b: b, f: f}
 	conclude := func() {

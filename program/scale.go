@@ -8,12 +8,9 @@ import "math"
 // the range of normal numbers by such a factor.
 func factorOut(f *Func) *Func {
 	b := newBuilder(f.Name, len(f.Instrs))
-	var args []Value
-	for i, t := range f.In {
-		args = append(args, b.Input(f.inName(i), t))
-	}
+	args := b.inputsOf(f)
 	s := scaler{b: b, of: map[Value]scaled{}}
-	c := copier{b: b, f: f, live: liveness(f), edit: s.edit}
+	c := copier{b: b, f: f, live: liveness(f, &b.mem), edit: s.edit}
 	return b.Finish(c.run(args)...)
 }
 

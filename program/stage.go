@@ -47,7 +47,9 @@ func (p *Program) Stage() *Stages {
 	}
 	results := make([]Value, len(p.Results))
 	var once []Value
-	needs := newFlow(p.Step)
+	mem := newWorkspace()
+	defer mem.release()
+	needs := newFlow(p.Step, mem)
 	groups := p.recalls(needs, moving)
 	recalled := map[int]bool{}
 	for _, g := range groups {
@@ -320,7 +322,9 @@ func chained(b *Builder, v Value) Value {
 // sqrt(x) <= c where x cannot be negative is x <= the greatest number whose root is at
 // most c. It changes f.
 func squareTests(f *Func) {
-	uses := make([]int, len(f.Instrs))
+	mem := newWorkspace()
+	defer mem.release()
+	uses := mem.places.Make(len(f.Instrs))
 	for i := range f.Instrs {
 		for k := range f.Instrs[i].Op.NumArgs() {
 			uses[f.Instrs[i].Arg(k)]++
@@ -329,7 +333,7 @@ func squareTests(f *Func) {
 	for _, v := range f.Out {
 		uses[v]++
 	}
-	positive := make([]bool, len(f.Instrs))
+	positive := mem.marks.Make(len(f.Instrs))
 	for i := range f.Instrs {
 		in := &f.Instrs[i]
 		positive[i] = nonNegative(in, func(v Value) bool { return positive[v] })
