@@ -37,11 +37,8 @@ func fail(format string, args ...any) { panic(&Error{fmt.Sprintf(format, args...
 // of the Builder's own type, [Builder.Float]. Misuse (a wrong type, an operand out of scope) panics with an *Error.
 type Builder struct {
 	f      *Func
-	scopes []scope // innermost last
 	strict bool
 	float  Type
-	affine map[string]int
-	guards map[Value][]int // positions of the guards of each condition
 	nscope int32
 	*notes
 }
@@ -51,13 +48,16 @@ type Builder struct {
 type notes struct {
 	instrs []Instr
 	known  written
-	where  []int32 // the scope of each value, see inScope
-	sign   []bool  // of each value: it is +0, positive or NaN for certain
-	equals []Value // see sameGuard
+	scopes []scope         // innermost last
+	where  []int32         // the scope of each value, see inScope
+	sign   []bool          // of each value: it is +0, positive or NaN for certain
+	affine map[string]int  // index in Func.Affines
+	guards map[Value][]int // positions of the guards of each condition
+	equals []Value         // see sameGuard
 	mem    workspace
 }
 
-var oldNotes = sync.Pool{New: func() any { return new(notes) }}
+var oldNotes = sync.Pool{New: func() any { return &notes{affine: map[string]int{}, guards: map[Value][]int{}} }}
 
 type scope struct {
 	id    int32
@@ -80,17 +80,14 @@ func NewBuilderOf(float Type, name string) *Builder {
 // newBuilder starts a function of F64s and about n instructions.
 func newBuilder(name string, n int) *Builder {
 	n += n / 8 // a rewrite may become a little longer than what it was made from
-	b := &Builder{
-		float:  F64,
-		f:      &Func{Name: name},
-		scopes: []scope{{id: 0, start: -1}},
-		affine: map[string]int{},
-		guards: map[Value][]int{},
-		notes:  oldNotes.Get().(*notes),
-	}
+	b := &Builder{float: F64, notes: oldNotes.Get().(*notes)}
+	b.f = &Func{Name: name, Instrs: slices.Grow(b.instrs[:0], n)}
 	b.known.clear(n)
-	b.f.Instrs = slices.Grow(b.instrs[:0], n)
+	b.scopes = append(b.scopes[:0], scope{id: 0, start: -1})
 	b.where, b.sign = slices.Grow(b.where[:0], n), slices.Grow(b.sign[:0], n)
+	clear(b.affine)
+	clear(b.guards)
+	b.mem.reset()
 	return b
 }
 
@@ -147,7 +144,6 @@ func (b *Builder) Finish(out ...Value) *Func {
 	f := b.f
 	b.instrs = f.Instrs
 	f.Instrs, f.Out = slices.Clone(f.Instrs), slices.Clone(out)
-	b.mem.reset()
 	oldNotes.Put(b.notes)
 	b.f, b.notes = nil, nil
 	return f

@@ -60,7 +60,11 @@ type workspace struct {
 
 var workspaces = sync.Pool{New: func() any { return new(workspace) }}
 
-func newWorkspace() *workspace { return workspaces.Get().(*workspace) }
+func newWorkspace() *workspace {
+	w := workspaces.Get().(*workspace)
+	w.reset()
+	return w
+}
 
 func (w *workspace) reset() {
 	w.values.Reset()
@@ -68,10 +72,8 @@ func (w *workspace) reset() {
 	w.marks.Reset()
 }
 
-func (w *workspace) release() {
-	w.reset()
-	workspaces.Put(w)
-}
+// release gives w back.
+func (w *workspace) release() { workspaces.Put(w) }
 
 // liveness marks the instructions that the outputs need.
 func liveness(f *Func, mem *workspace) []bool { return newFlow(f, mem).live(f.Out, nil) }
