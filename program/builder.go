@@ -174,16 +174,29 @@ func (b *Builder) Strict(write func()) {
 }
 
 func (b *Builder) append(in Instr) Value {
-	if len(b.f.Instrs) >= MaxInstrs {
+	*b.room() = in
+	return b.written()
+}
+
+// room is the place of the next instruction, which written must follow.
+func (b *Builder) room() *Instr {
+	n := len(b.f.Instrs)
+	if n >= MaxInstrs {
 		fail("%s is too large: more than %d operations", b.f.Name, MaxInstrs)
 	}
-	if n := len(b.f.Instrs); n == cap(b.f.Instrs) {
+	if n == cap(b.f.Instrs) {
 		b.f.Instrs = slices.Grow(b.f.Instrs, n+1) // append would grow by a quarter
 	}
-	b.f.Instrs = append(b.f.Instrs, in)
+	b.f.Instrs = b.f.Instrs[:n+1]
+	return &b.f.Instrs[n]
+}
+
+// written notes what is known of the last instruction, and returns its value.
+func (b *Builder) written() Value {
+	v := len(b.f.Instrs) - 1
 	b.where = append(b.where, b.scopes[len(b.scopes)-1].id)
-	b.sign = append(b.sign, nonNegative(&in, func(v Value) bool { return b.sign[v] }))
-	return Value(len(b.f.Instrs) - 1)
+	b.sign = append(b.sign, nonNegative(&b.f.Instrs[v], b.sign))
+	return Value(v)
 }
 
 // use checks that v is in scope.
@@ -208,41 +221,46 @@ func (b *Builder) inScope(v Value) bool {
 }
 
 func (b *Builder) emit(op Op, typ Type, imm uint64, args ...Value) Value {
-	in := Instr{Op: op, Type: typ, A: NoValue, B: NoValue, C: NoValue, Imm: imm}
+	operands := [3]Value{NoValue, NoValue, NoValue}
+	want := ops[op].args
 	for i, v := range args {
 		b.use(v)
-		t := ops[op].args[i]
+		t := want[i]
 		if t == float && b.Type(args[0]).IsFloat() {
 			t = b.Type(args[0])
 		}
 		if t != None && t != b.Type(v) {
 			fail("%s: operand %d of %s is %s, want %s", b.f.Name, i, op, b.Type(v), t)
 		}
-		switch i {
-		case 0:
-			in.A = v
-		case 1:
-			in.B = v
-		case 2:
-			in.C = v
-		}
+		operands[i] = v
 	}
+	return b.write(op, typ, imm, operands[0], operands[1], operands[2])
+}
+
+// write is emit without its checks, for operands that are known to fit. Instructions are put together in place, field by field:
+// a processor has to wait for what it has just written so before it can copy it as a whole.
+func (b *Builder) write(op Op, typ Type, imm uint64, x, y, z Value) Value {
+	var in Instr
+	in.Op, in.Type, in.A, in.B, in.C, in.Imm = op, typ, x, y, z, imm
 	if !op.Pure() && op != OpIndex {
 		return b.append(in)
 	}
-	if v, ok := b.fold(in); ok {
+	if v, ok := b.fold(&in); ok {
 		return v
 	}
-	if commutes(op) && in.A > in.B {
-		in.A, in.B = in.B, in.A
+	if commutes(op) && x > y {
+		x, y = y, x
+		in.A, in.B = x, y
 	}
-	in.Strict = b.strict && op == OpMul
+	strict := b.strict && op == OpMul
 	v, at := b.find(&in)
 	if v != NoValue {
-		b.f.Instrs[v].Strict = b.f.Instrs[v].Strict || in.Strict
+		b.f.Instrs[v].Strict = b.f.Instrs[v].Strict || strict
 		return v
 	}
-	v = b.append(in)
+	to := b.room()
+	to.Op, to.Type, to.Strict, to.A, to.B, to.C, to.Imm = op, typ, strict, x, y, z, imm
+	v = b.written()
 	b.remember(v, at)
 	return v
 }
@@ -274,7 +292,7 @@ func exactReciprocal(t Type, bits uint64) (float64, bool) {
 }
 
 // fold finds an operation's value without writing it.
-func (b *Builder) fold(in Instr) (Value, bool) {
+func (b *Builder) fold(in *Instr) (Value, bool) {
 	if in.Op == OpConst || in.Op == OpIndex {
 		return 0, false
 	}
@@ -282,7 +300,7 @@ func (b *Builder) fold(in Instr) (Value, bool) {
 	cb, kb := b.constant(in.B)
 	cc, kc := b.constant(in.C)
 	n := in.Op.NumArgs()
-	t := b.f.Precision(&in)
+	t := b.f.Precision(in)
 	is := func(known bool, bits uint64, x float64) bool { return known && t.IsFloat() && bits == t.Bits(x) }
 	if ka && (n < 2 || kb) && (n < 3 || kc) {
 		if in.Op == OpTable {

@@ -141,9 +141,14 @@ func (c *copier) one(i int) Value {
 			return v
 		}
 	}
+	operands := [3]Value{NoValue, NoValue, NoValue}
+	for k, v := range args { // their types are those that f has given them
+		b.use(v)
+		operands[k] = v
+	}
 	old := b.strict
 	b.strict = old || in.Strict
-	v := b.emit(in.Op, in.Type, in.Imm, args...)
+	v := b.write(in.Op, in.Type, in.Imm, operands[0], operands[1], operands[2])
 	b.strict = old
 	return v
 }

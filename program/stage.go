@@ -336,7 +336,7 @@ func squareTests(f *Func) {
 	positive := mem.marks.Make(len(f.Instrs))
 	for i := range f.Instrs {
 		in := &f.Instrs[i]
-		positive[i] = nonNegative(in, func(v Value) bool { return positive[v] })
+		positive[i] = nonNegative(in, positive)
 		if in.Op != OpLe {
 			continue
 		}
