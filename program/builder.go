@@ -43,18 +43,17 @@ type Builder struct {
 	*notes
 }
 
-// notes are the instructions of a Builder until it finishes, and what it knows of their values. They end with the function; the
-// memory serves the next one.
+// notes are the function of a Builder until it finishes, and what it knows of its values; the memory serves the next one.
 type notes struct {
-	instrs []Instr
-	known  written
-	scopes []scope         // innermost last
-	where  []int32         // the scope of each value, see inScope
-	sign   []bool          // of each value: it is +0, positive or NaN for certain
-	affine map[string]int  // index in Func.Affines
-	guards map[Value][]int // positions of the guards of each condition
-	equals []Value         // see sameGuard
-	mem    workspace
+	unfinished Func
+	known      written
+	scopes     []scope         // innermost last
+	where      []int32         // the scope of each value, see inScope
+	sign       []bool          // of each value: it is +0, positive or NaN for certain
+	affine     map[string]int  // index in Func.Affines
+	guards     map[Value][]int // positions of the guards of each condition
+	equals     []Value         // see sameGuard
+	mem        workspace
 }
 
 var oldNotes = sync.Pool{New: func() any { return &notes{affine: map[string]int{}, guards: map[Value][]int{}} }}
@@ -81,7 +80,9 @@ func NewBuilderOf(float Type, name string) *Builder {
 func newBuilder(name string, n int) *Builder {
 	n += n / 8 // a rewrite may become a little longer than what it was made from
 	b := &Builder{float: F64, notes: oldNotes.Get().(*notes)}
-	b.f = &Func{Name: name, Instrs: slices.Grow(b.instrs[:0], n)}
+	b.f = &b.unfinished
+	b.f.Name = name
+	b.f.Instrs = slices.Grow(b.f.Instrs, n)
 	b.known.clear(n)
 	b.scopes = append(b.scopes[:0], scope{id: 0, start: -1})
 	b.where, b.sign = slices.Grow(b.where[:0], n), slices.Grow(b.sign[:0], n)
@@ -116,7 +117,6 @@ func (b *Builder) Input(name string, t Type) Value {
 
 // inputsOf adds the inputs of f.
 func (b *Builder) inputsOf(f *Func) []Value {
-	b.f.In, b.f.InNames = make([]Type, 0, len(f.In)), make([]string, 0, len(f.In))
 	v := make([]Value, len(f.In))
 	for i, t := range f.In {
 		v[i] = b.Input(f.inName(i), t)
@@ -134,7 +134,10 @@ func (b *Builder) Inputs(name string, n int) []Value {
 }
 
 // Finish ends the function with the given outputs.
-func (b *Builder) Finish(out ...Value) *Func {
+func (b *Builder) Finish(out ...Value) *Func { return b.finish(new(Func), out) }
+
+// finish is Finish into the memory of another function, as recycled gives it.
+func (b *Builder) finish(to *Func, out []Value) *Func {
 	if len(b.scopes) != 1 {
 		fail("%s: a block is not closed", b.f.Name)
 	}
@@ -142,12 +145,24 @@ func (b *Builder) Finish(out ...Value) *Func {
 		b.use(v)
 	}
 	f := b.f
-	b.instrs = f.Instrs
-	f.Instrs, f.Out = slices.Clone(f.Instrs), slices.Clone(out)
+	*to = Func{
+		Name: f.Name, In: append(to.In[:0], f.In...), InNames: append(to.InNames[:0], f.InNames...),
+		Instrs: append(to.Instrs[:0], f.Instrs...), Out: append(to.Out[:0], out...),
+		Loops: f.Loops, Affines: f.Affines, Arrays: f.Arrays, Tables: f.Tables,
+	}
+	*f = Func{In: f.In[:0], InNames: f.InNames[:0], Instrs: f.Instrs[:0]}
 	oldNotes.Put(b.notes)
 	b.f, b.notes = nil, nil
-	return f
+	return to
 }
+
+var drafts = sync.Pool{New: func() any { return new(Func) }}
+
+// recycled is a function to be written over: for what only the next pass reads, which then recycles it.
+func recycled() *Func { return drafts.Get().(*Func) }
+
+// recycle gives up f, which nobody may look at any more.
+func (f *Func) recycle() { drafts.Put(f) }
 
 // Type returns the type of v.
 func (b *Builder) Type(v Value) Type { return b.f.Instrs[v].Type }

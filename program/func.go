@@ -30,7 +30,15 @@ type Instr struct {
 }
 
 // Arg returns operand i, 0..2.
-func (in *Instr) Arg(i int) Value { return [3]Value{in.A, in.B, in.C}[i] }
+func (in *Instr) Arg(i int) Value {
+	switch i {
+	case 0:
+		return in.A
+	case 1:
+		return in.B
+	}
+	return in.C
+}
 
 // Affine is an integer that is the same in every sample: Const + the sum of
 // Coef times the counter of an enclosing loop. It addresses local arrays and

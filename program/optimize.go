@@ -10,12 +10,12 @@ import (
 // loops, and with fuse each a*b+c whose product has no other use becomes one
 // fma. The result of each output keeps its bits unless fuse is set.
 func Optimize(f *Func, fuse bool) *Func {
-	return rewrite(f, f.Out, fuse, nil, nil)
+	return rewrite(new(Func), f, f.Out, fuse, nil, nil)
 }
 
-// rewrite copies f with other outputs. Values in replace become extra inputs, in
+// rewrite copies f with other outputs into the memory of another function. Values in replace become extra inputs, in
 // the order of names.
-func rewrite(f *Func, out []Value, fuse bool, replace []Value, names []string) *Func {
+func rewrite(to, f *Func, out []Value, fuse bool, replace []Value, names []string) *Func {
 	mem := newWorkspace()
 	defer mem.release()
 	g := *f
@@ -39,7 +39,7 @@ func rewrite(f *Func, out []Value, fuse bool, replace []Value, names []string) *
 	if fuse {
 		c.fuse = l.fusions(out, live)
 	}
-	return b.Finish(c.run(args)...)
+	return b.finish(to, c.run(args))
 }
 
 func count(live []bool) (n int) {

@@ -154,7 +154,11 @@ func (p *Program) Slot(name string) int {
 
 // Simplify rewrites the products of Step: factors of two move out of the way, factors that stay the same are multiplied
 // with each other first. It changes roundings, and so belongs before Optimize, where it is decided what a program computes.
-func (p *Program) Simplify() { p.Step = groupFixed(factorOut(p.Step), p.fixed) }
+func (p *Program) Simplify() {
+	f := factorOut(p.Step)
+	p.Step = groupFixed(f, p.fixed)
+	f.recycle()
+}
 
 // fixed reports whether an input of Step is a Fixed slot.
 func (p *Program) fixed(input int) bool { return input < len(p.Slots) && p.Slots[input].Fixed }
@@ -163,22 +167,27 @@ func (p *Program) fixed(input int) bool { return input < len(p.Slots) && p.Slots
 // Update, where there is one, is optimised likewise but hoists nothing.
 func (p *Program) Optimize() {
 	p.Step = Optimize(p.Step, true)
+	setup := p.Setup
 	hoisted := hoistable(p.Step, p.fixed)
 	if len(hoisted) > 0 {
-		once := rewrite(p.Step, hoisted, false, nil, nil)
+		step := p.Step
+		once := rewrite(recycled(), step, hoisted, false, nil, nil)
 		names := make([]string, len(hoisted))
 		for i := range hoisted {
 			names[i] = fmt.Sprintf("const%d", i)
 		}
 		b := newBuilder(p.Setup.Name, len(p.Setup.Instrs)+len(once.Instrs))
 		state := b.Inline(p.Setup, b.inputsOf(p.Setup)...)
-		p.Setup = b.Finish(append(state, b.Inline(once, state...)...)...)
-		p.Step = rewrite(p.Step, p.Step.Out, false, hoisted, names)
+		setup = b.finish(recycled(), append(state, b.Inline(once, state...)...))
+		p.Step = rewrite(new(Func), step, step.Out, false, hoisted, names)
 		for i, v := range once.Out {
 			p.Slots = append(p.Slots, Slot{Name: names[i], Type: once.Instrs[v].Type, Fixed: true})
 		}
+		defer once.recycle()
+		defer setup.recycle()
+		defer step.recycle()
 	}
-	p.Setup = Optimize(p.Setup, false)
+	p.Setup = Optimize(setup, false)
 	if p.Update != nil {
 		p.Update = Optimize(p.Update, true)
 	}

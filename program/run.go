@@ -115,7 +115,11 @@ func (s *Stages) MakeRun(p *Program) {
 		}
 	}
 	out = append(out, chained(b, all[len(all)-1]))
-	s.Run = Optimize(s.usual(p, b.Finish(out...)), false)
+	whole := b.finish(recycled(), out)
+	usual := s.usual(p, whole)
+	s.Run = Optimize(usual, false)
+	whole.recycle()
+	usual.recycle()
 }
 
 // usual takes the slots out of run that count what seldom happens (Program.Rare), and all that is
@@ -204,5 +208,5 @@ func (s *Stages) usual(p *Program, f *Func) *Func {
 	if usual == NoValue {
 		conclude()
 	}
-	return b.Finish(append(out, usual)...)
+	return b.finish(recycled(), append(out, usual))
 }

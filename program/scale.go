@@ -11,7 +11,7 @@ func factorOut(f *Func) *Func {
 	args := b.inputsOf(f)
 	s := scaler{b: b, of: map[Value]scaled{}}
 	c := copier{b: b, f: f, live: liveness(f, &b.mem), edit: s.edit}
-	return b.Finish(c.run(args)...)
+	return b.finish(recycled(), c.run(args))
 }
 
 // Differentiation makes the factors 2, 4, 8 and their reciprocals; others, such as

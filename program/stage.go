@@ -177,7 +177,7 @@ func (p *Program) Stage() *Stages {
 	if s.Ended {
 		out = append(out, p.Setup.Out[p.Status])
 	}
-	s.Setup = rewrite(p.Setup, out, false, nil, nil)
+	s.Setup = rewrite(new(Func), p.Setup, out, false, nil, nil)
 	return s
 }
 
@@ -234,7 +234,7 @@ func (p *Program) part(needs *flow, name string, kept []int, constant map[int]In
 			slots[i] = b.konst(s.Type, constant[i].Imm)
 		}
 	}
-	f := b.Finish(write(b, slots, func(slots, out []Value) []Value {
+	f := b.finish(recycled(), write(b, slots, func(slots, out []Value) []Value {
 		g := *p.Step
 		g.Out = out
 		c := copier{b: b, f: &g, live: needs.live(out, nil)}
@@ -254,7 +254,8 @@ func (p *Program) part(needs *flow, name string, kept []int, constant map[int]In
 			return NoValue, false
 		}
 		return c.run(slots)
-	})...)
+	}))
+	defer f.recycle()
 	squareTests(f)
 	return Optimize(f, false)
 }
