@@ -166,29 +166,31 @@ func (p *Program) fixed(input int) bool { return input < len(p.Slots) && p.Slots
 // Optimize optimises both functions, fuses multiply-adds and moves what depends on Fixed slots alone from Step to Setup.
 // Update, where there is one, is optimised likewise but hoists nothing.
 func (p *Program) Optimize() {
-	p.Step = Optimize(p.Step, true)
-	setup := p.Setup
-	hoisted := hoistable(p.Step, p.fixed)
-	if len(hoisted) > 0 {
-		step := p.Step
-		once := rewrite(recycled(), step, hoisted, false, nil, nil)
-		names := make([]string, len(hoisted))
-		for i := range hoisted {
-			names[i] = fmt.Sprintf("const%d", i)
-		}
-		b := newBuilder(p.Setup.Name, len(p.Setup.Instrs)+len(once.Instrs))
-		state := b.Inline(p.Setup, b.inputsOf(p.Setup)...)
-		setup = b.finish(recycled(), append(state, b.Inline(once, state...)...))
-		p.Step = rewrite(new(Func), step, step.Out, false, hoisted, names)
-		for i, v := range once.Out {
-			p.Slots = append(p.Slots, Slot{Name: names[i], Type: once.Instrs[v].Type, Fixed: true})
-		}
-		defer once.recycle()
-		defer setup.recycle()
-		defer step.recycle()
+	step := rewrite(recycled(), p.Step, p.Step.Out, true, nil, nil)
+	if hoisted := hoistable(step, p.fixed); len(hoisted) > 0 {
+		p.hoist(step, hoisted)
+		step.recycle()
+	} else {
+		p.Step, p.Setup = step, Optimize(p.Setup, false)
 	}
-	p.Setup = Optimize(setup, false)
 	if p.Update != nil {
 		p.Update = Optimize(p.Update, true)
 	}
+}
+
+// hoist makes p.Step of step, whose values in hoisted p.Setup computes as new slots.
+func (p *Program) hoist(step *Func, hoisted []Value) {
+	names := make([]string, len(hoisted))
+	for i, v := range hoisted {
+		names[i] = fmt.Sprintf("const%d", i)
+		p.Slots = append(p.Slots, Slot{Name: names[i], Type: step.Instrs[v].Type, Fixed: true})
+	}
+	once := rewrite(recycled(), step, hoisted, false, nil, nil)
+	b := newBuilder(p.Setup.Name, len(p.Setup.Instrs)+len(once.Instrs))
+	state := b.Inline(p.Setup, b.inputsOf(p.Setup)...)
+	setup := b.finish(recycled(), append(state, b.Inline(once, state...)...))
+	p.Setup = Optimize(setup, false)
+	p.Step = rewrite(new(Func), step, step.Out, false, hoisted, names)
+	once.recycle()
+	setup.recycle()
 }
