@@ -143,7 +143,8 @@ func (l *lowered) resolve() {
 		case program.OpEndLoop, program.OpEndGuard:
 			l.end[in.Imm] = int32(i)
 		}
-		x := node{op: in.Op, typ: in.Type, single: single, imm: in.Imm, a: -1, b: -1, c: -1, and: -1}
+		x := &l.nodes[i]
+		x.op, x.typ, x.single, x.imm, x.a, x.b, x.c, x.and = in.Op, in.Type, single, in.Imm, -1, -1, -1, -1
 		if root[i] != int32(i) {
 			x.dead = true
 		} else {
@@ -161,7 +162,6 @@ func (l *lowered) resolve() {
 		if in.Op == program.OpPhi {
 			x.b = int32(in.B) // its root comes later
 		}
-		l.nodes[i] = x
 
 		switch in.Op { // the mark itself stands outside
 		case program.OpEndLoop:

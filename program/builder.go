@@ -112,7 +112,7 @@ func (b *Builder) Input(name string, t Type) Value {
 	}
 	b.f.In = append(b.f.In, t)
 	b.f.InNames = append(b.f.InNames, name)
-	return b.append(Instr{Op: OpInput, Type: t, A: NoValue, B: NoValue, C: NoValue, Imm: uint64(len(b.f.In) - 1)})
+	return b.append(OpInput, t, uint64(len(b.f.In)-1), NoValue, NoValue, NoValue)
 }
 
 // inputsOf adds the inputs of f.
@@ -188,13 +188,9 @@ func (b *Builder) Strict(write func()) {
 	b.strict = old
 }
 
-func (b *Builder) append(in Instr) Value {
-	*b.room() = in
-	return b.written()
-}
-
-// room is the place of the next instruction, which written must follow.
-func (b *Builder) room() *Instr {
+// append writes an instruction, field by field: what has just been written so a processor cannot copy as a whole
+// without waiting for it.
+func (b *Builder) append(op Op, typ Type, imm uint64, x, y, z Value) Value {
 	n := len(b.f.Instrs)
 	if n >= MaxInstrs {
 		fail("%s is too large: more than %d operations", b.f.Name, MaxInstrs)
@@ -203,15 +199,11 @@ func (b *Builder) room() *Instr {
 		b.f.Instrs = slices.Grow(b.f.Instrs, n+1) // append would grow by a quarter
 	}
 	b.f.Instrs = b.f.Instrs[:n+1]
-	return &b.f.Instrs[n]
-}
-
-// written notes what is known of the last instruction, and returns its value.
-func (b *Builder) written() Value {
-	v := len(b.f.Instrs) - 1
+	to := &b.f.Instrs[n]
+	to.Op, to.Type, to.Strict, to.A, to.B, to.C, to.Imm = op, typ, false, x, y, z, imm
 	b.where = append(b.where, b.scopes[len(b.scopes)-1].id)
-	b.sign = append(b.sign, nonNegative(&b.f.Instrs[v], b.sign))
-	return Value(v)
+	b.sign = append(b.sign, nonNegative(to, b.sign))
+	return Value(n)
 }
 
 // use checks that v is in scope.
@@ -227,8 +219,11 @@ func (b *Builder) use(v Value) {
 
 // inScope reports whether the block that v was written in is open.
 func (b *Builder) inScope(v Value) bool {
-	for i := range b.scopes {
-		if b.scopes[i].id == b.where[v] {
+	if b.where[v] == 0 { // outside of all blocks
+		return true
+	}
+	for i := range b.scopes[1:] {
+		if b.scopes[i+1].id == b.where[v] {
 			return true
 		}
 	}
@@ -252,14 +247,13 @@ func (b *Builder) emit(op Op, typ Type, imm uint64, args ...Value) Value {
 	return b.write(op, typ, imm, operands[0], operands[1], operands[2])
 }
 
-// write is emit without its checks, for operands that are known to fit. Instructions are put together in place, field by field:
-// a processor has to wait for what it has just written so before it can copy it as a whole.
+// write is emit without its checks, for operands that are known to fit.
 func (b *Builder) write(op Op, typ Type, imm uint64, x, y, z Value) Value {
-	var in Instr
-	in.Op, in.Type, in.A, in.B, in.C, in.Imm = op, typ, x, y, z, imm
 	if !op.Pure() && op != OpIndex {
-		return b.append(in)
+		return b.append(op, typ, imm, x, y, z)
 	}
+	var in Instr // put together as append does it
+	in.Op, in.Type, in.A, in.B, in.C, in.Imm = op, typ, x, y, z, imm
 	if v, ok := b.fold(&in); ok {
 		return v
 	}
@@ -273,9 +267,8 @@ func (b *Builder) write(op Op, typ Type, imm uint64, x, y, z Value) Value {
 		b.f.Instrs[v].Strict = b.f.Instrs[v].Strict || strict
 		return v
 	}
-	to := b.room()
-	to.Op, to.Type, to.Strict, to.A, to.B, to.C, to.Imm = op, typ, strict, x, y, z, imm
-	v = b.written()
+	v = b.append(op, typ, imm, x, y, z)
+	b.f.Instrs[v].Strict = strict
 	b.remember(v, at)
 	return v
 }
@@ -689,8 +682,9 @@ func (b *Builder) Store(a Array, i Affine, v Value) {
 // At is the constant index i.
 func At(i int) Affine { return Affine{Const: i} }
 
-func (b *Builder) open(in Instr) int {
-	at := b.append(in)
+// open begins a block with an OpLoop or OpGuard.
+func (b *Builder) open(op Op, imm uint64, cond Value) int {
+	at := b.append(op, None, imm, cond, NoValue, NoValue)
 	b.nscope++
 	b.scopes = append(b.scopes, scope{id: b.nscope, start: int(at)})
 	return int(at)
@@ -699,7 +693,7 @@ func (b *Builder) open(in Instr) int {
 func (b *Builder) close(op Op) {
 	s := b.scopes[len(b.scopes)-1]
 	b.scopes = b.scopes[:len(b.scopes)-1]
-	b.append(Instr{Op: op, A: NoValue, B: NoValue, C: NoValue, Imm: uint64(s.start)})
+	b.append(op, None, uint64(s.start), NoValue, NoValue, NoValue)
 }
 
 // Loop runs body for i = lo..hi-1, carrying values from trip to trip: body gets
@@ -714,10 +708,10 @@ func (b *Builder) Loop(lo, hi Affine, init []Value, body func(i Affine, carried 
 	}
 	id := len(b.f.Loops)
 	b.f.Loops = append(b.f.Loops, Loop{lo, hi})
-	b.open(Instr{Op: OpLoop, A: NoValue, B: NoValue, C: NoValue, Imm: uint64(id)})
+	b.open(OpLoop, uint64(id), NoValue)
 	phi := make([]Value, len(init))
 	for i, v := range init {
-		phi[i] = b.append(Instr{Op: OpPhi, Type: b.Type(v), A: v, B: NoValue, C: NoValue})
+		phi[i] = b.append(OpPhi, b.Type(v), 0, v, NoValue, NoValue)
 	}
 	next := body(Affine{Terms: []Term{{id, 1}}}, append([]Value(nil), phi...))
 	if len(next) != len(init) {
@@ -731,7 +725,7 @@ func (b *Builder) Loop(lo, hi Affine, init []Value, body func(i Affine, carried 
 	b.close(OpEndLoop)
 	out := make([]Value, len(phi))
 	for i, p := range phi {
-		out[i] = b.append(Instr{Op: OpLoopOut, Type: b.f.Instrs[p].Type, A: p, B: NoValue, C: NoValue})
+		out[i] = b.append(OpLoopOut, b.f.Instrs[p].Type, 0, p, NoValue, NoValue)
 	}
 	return out
 }
@@ -753,7 +747,7 @@ func (b *Builder) Guard(cond Value, orElse []Value, body func() []Value) []Value
 	for _, v := range orElse {
 		b.use(v)
 	}
-	at := b.open(Instr{Op: OpGuard, A: cond, B: NoValue, C: NoValue})
+	at := b.open(OpGuard, 0, cond)
 	in := body()
 	if len(in) != len(orElse) {
 		fail("%s: a guard of %d values has %d otherwise", b.f.Name, len(in), len(orElse))
@@ -773,7 +767,7 @@ func (b *Builder) Guard(cond Value, orElse []Value, body func() []Value) []Value
 	b.close(OpEndGuard)
 	out := make([]Value, len(in))
 	for i, v := range in {
-		out[i] = b.append(Instr{Op: OpMerge, Type: b.f.Instrs[v].Type, A: cond, B: v, C: orElse[i]})
+		out[i] = b.append(OpMerge, b.f.Instrs[v].Type, 0, cond, v, orElse[i])
 	}
 	return out
 }
