@@ -10,6 +10,7 @@ package amd64
 import (
 	"encoding/binary"
 	"fmt"
+	"math/bits"
 	"slices"
 	"strings"
 )
@@ -38,37 +39,39 @@ const (
 	none Reg = 255
 )
 
-// Arg is an operand that may be a register or memory.
+// Arg is an operand that may be a register or memory. Four fields are what the Go compiler keeps in registers.
 type Arg struct {
 	kind  kind
-	reg   uint8 // the register
-	base  Reg
+	reg   uint8 // the register, or the base of an address
 	index uint8 // general or (gathers) vector register
-	scale uint8 // of the index, 0: no index
 	disp  int32
 }
 
 type kind uint8
 
 const (
-	inReg kind = iota
+	inReg       kind = iota
+	inBroadcast      // one number in memory for all lanes
 	inMem
-	inBroadcast // one number in memory for all lanes
+	inIndexed // memory at an address with an index, times 1; the next three kinds: times 2, 4 and 8
 )
+
+// indexed reports whether a is memory at an address with an index.
+func (a Arg) indexed() bool { return a.kind >= inIndexed }
 
 // V is vector (or mask) register r.
 func V(r uint8) Arg { return Arg{kind: inReg, reg: r} }
 
 // M is the memory at base + disp.
-func M(base Reg, disp int32) Arg { return Arg{kind: inMem, base: base, disp: disp} }
+func M(base Reg, disp int32) Arg { return Arg{kind: inMem, reg: uint8(base), disp: disp} }
 
-// MX is the memory at base + index*scale + disp; index is not RSP.
+// MX is the memory at base + index*scale + disp; index is not RSP, scale 1, 2, 4 or 8.
 func MX(base, index Reg, scale uint8, disp int32) Arg {
-	return Arg{kind: inMem, base: base, index: uint8(index), scale: scale, disp: disp}
+	return Arg{kind: inIndexed + kind(bits.TrailingZeros8(scale)), reg: uint8(base), index: uint8(index), disp: disp}
 }
 
 // B is the number at base + disp, repeated in all lanes (AVX-512 only).
-func B(base Reg, disp int32) Arg { return Arg{kind: inBroadcast, base: base, disp: disp} }
+func B(base Reg, disp int32) Arg { return Arg{kind: inBroadcast, reg: uint8(base), disp: disp} }
 
 // Plus is a moved by d bytes.
 func (a Arg) Plus(d int) Arg {
@@ -267,8 +270,8 @@ func appendModRM(b []byte, reg uint8, rm Arg, n int32) []byte {
 	if rm.kind == inReg {
 		return append(b, 0xc0|r|rm.reg&7)
 	}
-	base := uint8(rm.base)
-	sib := rm.scale != 0 || base&7 == 4
+	base := rm.reg
+	sib := rm.indexed() || base&7 == 4
 	lo := base & 7
 	if sib {
 		lo = 4
@@ -284,11 +287,8 @@ func appendModRM(b []byte, reg uint8, rm Arg, n int32) []byte {
 	b = append(b, mod|r|lo)
 	if sib {
 		x := byte(0x20) // none
-		if rm.scale != 0 {
-			x = rm.index & 7 << 3
-			for s := rm.scale; s > 1; s >>= 1 {
-				x += 0x40
-			}
+		if rm.indexed() {
+			x = uint8(rm.kind-inIndexed)<<6 | rm.index&7<<3
 		}
 		b = append(b, x|base&7)
 	}
@@ -303,13 +303,10 @@ func appendModRM(b []byte, reg uint8, rm Arg, n int32) []byte {
 
 // high returns bits 3 of base (or register) and index.
 func (rm Arg) high() (b, x uint8) {
-	if rm.kind == inReg {
-		return rm.reg >> 3 & 1, 0
-	}
-	if rm.scale != 0 {
+	if rm.indexed() {
 		x = rm.index >> 3 & 1
 	}
-	return uint8(rm.base) >> 3 & 1, x
+	return rm.reg >> 3 & 1, x
 }
 
 // Size is the size of a vector operand in an instruction.
@@ -326,7 +323,7 @@ const (
 // Mask k, unless 0, keeps the lanes of dst that it does not select. An instruction with one source has src = 0.
 func (a *Asm) EVEX(in *Insn, dst, src, k uint8, rm Arg) {
 	n := int32(64)
-	if rm.kind == inBroadcast || rm.kind == inMem && rm.scale != 0 && in.vsib() || in.scalar() {
+	if rm.kind == inBroadcast || in.vsib() || in.scalar() {
 		n = 8
 	}
 	if in.Half&HalfRM != 0 {

@@ -244,20 +244,20 @@ func (a *Asm) qword(m Arg) string {
 // address is the text of a memory operand; vector: the index is a register of that name.
 func (rm Arg) address(vector string) string {
 	var s strings.Builder
-	s.WriteString("[" + rm.base.String())
-	if rm.scale != 0 {
+	s.WriteString("[" + Reg(rm.reg).String())
+	if rm.indexed() {
 		x := ""
 		if vector != "" {
 			x = fmt.Sprintf("%s%d", vector, rm.index)
 		} else {
 			x = Reg(rm.index).String()
 		}
-		fmt.Fprintf(&s, "+%s*%d", x, rm.scale)
+		fmt.Fprintf(&s, "+%s*%d", x, 1<<(rm.kind-inIndexed))
 	}
 	switch {
 	case rm.disp < 0:
 		fmt.Fprintf(&s, "-0x%x", -int64(rm.disp))
-	case rm.disp > 0 || rm.base&7 == 5 || rm.scale != 0 && rm.disp == 0 && rm.base&7 == 5:
+	case rm.disp > 0 || rm.reg&7 == 5:
 		fmt.Fprintf(&s, "+0x%x", rm.disp)
 	}
 	return s.String() + "]"
