@@ -79,7 +79,7 @@ func (e *evaluator) run(from, to int) {
 			e.v[i] = Apply(OpSelect, None, e.v[in.A], e.v[in.B], e.v[in.C])
 		default:
 			var a [3]uint64
-			for k := 0; k < in.Op.NumArgs(); k++ {
+			for k := range in.Op.NumArgs() {
 				a[k] = e.v[in.Arg(k)]
 			}
 			e.v[i] = Apply(in.Op, f.Precision(in), a[0], a[1], a[2])

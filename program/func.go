@@ -193,7 +193,7 @@ func (f *Func) instr(in *Instr) string {
 		l := f.Loops[in.Imm]
 		fmt.Fprintf(&s, " i%d = %s..%s", in.Imm, l.Lo, l.Hi)
 	}
-	for k := 0; k < in.Op.NumArgs(); k++ {
+	for k := range in.Op.NumArgs() {
 		fmt.Fprintf(&s, " v%d", in.Arg(k))
 	}
 	return s.String()

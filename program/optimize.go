@@ -129,7 +129,7 @@ func (l *flow) live(out []Value, gone []bool) []bool {
 		i := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]
 		in := &l.f.Instrs[i]
-		for k := 0; k < in.Op.NumArgs(); k++ {
+		for k := range in.Op.NumArgs() {
 			mark(int32(in.Arg(k)))
 		}
 		if at := l.block[i]; at >= 0 {
@@ -154,7 +154,7 @@ func (l *flow) fusions(out []Value, live []bool) []Value {
 	for i := range f.Instrs {
 		in := &f.Instrs[i]
 		if live[i] {
-			for k := 0; k < in.Op.NumArgs(); k++ {
+			for k := range in.Op.NumArgs() {
 				uses[in.Arg(k)]++
 			}
 		}
@@ -193,7 +193,7 @@ func hoistable(f *Func, fixed func(input int) bool) []Value {
 	// given reports whether the operands of i are all uniform.
 	given := func(i int) bool {
 		in := &f.Instrs[i]
-		for k := 0; k < in.Op.NumArgs(); k++ {
+		for k := range in.Op.NumArgs() {
 			if !uniform[in.Arg(k)] {
 				return false
 			}
@@ -226,7 +226,7 @@ func hoistable(f *Func, fixed func(input int) bool) []Value {
 		if uniform[i] && top[i] {
 			continue
 		}
-		for k := 0; k < in.Op.NumArgs(); k++ {
+		for k := range in.Op.NumArgs() {
 			needed[in.Arg(k)] = true
 		}
 	}
@@ -271,7 +271,7 @@ func uniformLoop(f *Func, at, end int, uniform []bool) bool {
 			in[Value(i)] = true
 			continue
 		}
-		for k := 0; k < x.Op.NumArgs(); k++ {
+		for k := range x.Op.NumArgs() {
 			if !is(x.Arg(k)) {
 				return false
 			}

@@ -9,7 +9,7 @@ import "math"
 func factorOut(f *Func) *Func {
 	b := newBuilder(f.Name, len(f.Instrs))
 	args := b.inputsOf(f)
-	s := scaler{b: b, of: map[Value]scaled{}}
+	s := scaler{b: b}
 	c := copier{b: b, f: f, live: liveness(f, &b.mem), edit: s.edit}
 	return b.finish(recycled(), c.run(args))
 }
@@ -30,12 +30,12 @@ type scaled struct {
 
 type scaler struct {
 	b  *Builder
-	of map[Value]scaled // the values whose exponent is not 0
+	of []scaled // of each value so far that was noted; exponent 0: it was not
 }
 
 func (s *scaler) apart(v Value) scaled {
-	if x, ok := s.of[v]; ok {
-		return x
+	if int(v) < len(s.of) && s.of[v].exp != 0 {
+		return s.of[v]
 	}
 	return scaled{v, 0}
 }
@@ -62,6 +62,9 @@ func (s *scaler) times(v Value, c float64, exp int) (Value, bool) {
 // note remembers that v is x.
 func (s *scaler) note(v Value, x scaled) Value {
 	if _, constant := s.b.constant(v); !constant && max(x.exp, -x.exp) <= maxScale {
+		for len(s.of) <= int(v) {
+			s.of = append(s.of, scaled{})
+		}
 		s.of[v] = x
 	}
 	return v
