@@ -321,6 +321,9 @@ func (e *emitter) restore(s *snapshot) {
 	e.unpin()
 }
 
+// stay is where a value is kept while a guard's block is written.
+type stay struct{ v, slot int32 }
+
 // guardBlock writes the guard at position i and what merges its results, and
 // returns the position of the last merge.
 func (e *emitter) guardBlock(i int32) int32 {
@@ -348,8 +351,7 @@ func (e *emitter) guardBlock(i int32) int32 {
 	e.newIndices()
 	outer := e.cold
 	e.cold = i
-	var saved []int32 // slots
-	homes := make(map[int32]home, len(before.alive)+len(merges))
+	var saved []stay
 	for c := range e.files {
 		for g, v := range e.files[c].holds {
 			if v < 0 || e.last[v] <= i {
@@ -359,13 +361,9 @@ func (e *emitter) guardBlock(i int32) int32 {
 				s := e.newSlot()
 				e.put(s, class(c), g)
 				e.home[v] = home{inSlot, s}
-				saved = append(saved, s)
+				saved = append(saved, stay{v, s})
 			}
-			homes[v] = e.home[v]
 		}
-	}
-	for _, v := range before.alive {
-		homes[v] = e.home[v]
 	}
 	e.body(i+1, end)
 	for _, m := range merges {
@@ -380,8 +378,7 @@ func (e *emitter) guardBlock(i int32) int32 {
 		e.put(s, c, d)
 		e.drop(c, d)
 		e.unpin()
-		saved = append(saved, s)
-		homes[m] = home{inSlot, s}
+		saved = append(saved, stay{m, s})
 	}
 	for k := 0; k < len(e.alive); { // what was made inside is over
 		if v := e.alive[k]; v > i {
@@ -405,16 +402,14 @@ func (e *emitter) guardBlock(i int32) int32 {
 	e.newIndices()
 	a.Bind(join)
 
-	// Back from the block to where the way past it has everything.
+	// Back from the block to where the way past it has everything. What has been in a slot before it still is.
 	a.Use(section)
-	after := e.save()
-	for k, v := range after.alive {
-		if h := after.home[k]; h.kind == inSlot && homes[v] != h {
-			e.home[v] = homes[v]
-			c := e.class(v)
-			e.fetch(v, 0)
-			e.home[v] = h
-			e.put(h.at, c, 0)
+	for _, s := range saved {
+		if h := e.home[s.v]; h.kind == inSlot {
+			e.home[s.v] = home{inSlot, s.slot}
+			e.fetch(s.v, 0)
+			e.home[s.v] = h
+			e.put(h.at, e.class(s.v), 0)
 		}
 	}
 	for c := range e.files {
@@ -423,8 +418,8 @@ func (e *emitter) guardBlock(i int32) int32 {
 				continue
 			}
 			old := e.home[v]
-			if h, ok := homes[v]; ok { // else a constant or an input
-				e.home[v] = h
+			if k := slices.IndexFunc(saved, func(s stay) bool { return s.v == v }); k >= 0 {
+				e.home[v] = home{inSlot, saved[k].slot}
 			}
 			e.fetch(v, g)
 			e.home[v] = old
@@ -432,7 +427,9 @@ func (e *emitter) guardBlock(i int32) int32 {
 	}
 	a.Jump(join)
 	a.Use(main)
-	e.freeSlot = append(e.freeSlot, saved...)
+	for _, s := range saved {
+		e.freeSlot = append(e.freeSlot, s.slot)
+	}
 	return to
 }
 
