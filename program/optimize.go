@@ -1,6 +1,7 @@
 package program
 
 import (
+	"slices"
 	"sync"
 
 	"invar/internal/slab"
@@ -40,6 +41,55 @@ func rewrite(to, f *Func, out []Value, fuse bool, replace []Value, names []strin
 		c.fuse = l.fusions(out, live)
 	}
 	return b.finish(to, c.run(args))
+}
+
+// prune is f, which a Builder has written, without what the given outputs do not need: as Optimize without fuse, but where there
+// are no loops, from which something may move, no instruction is written anew.
+func prune(f *Func, out []Value) *Func {
+	if len(f.Loops)+len(f.Arrays) > 0 {
+		return rewrite(new(Func), f, out, false, nil, nil)
+	}
+	mem := newWorkspace()
+	defer mem.release()
+	live := newFlow(f, mem).live(out, nil)
+	for i := range f.Instrs {
+		live[i] = live[i] || f.Instrs[i].Op == OpInput
+	}
+	to := mem.values.Make(len(f.Instrs))
+	rename := func(v Value) Value {
+		if v < 0 {
+			return v
+		}
+		return to[v]
+	}
+	g := &Func{
+		Name: f.Name, In: slices.Clone(f.In), InNames: slices.Clone(f.InNames), Instrs: make([]Instr, count(live)), Out: make([]Value, len(out)),
+		Affines: f.Affines, Tables: f.Tables,
+	}
+	n, guarded := 0, false
+	for i := range f.Instrs {
+		in := &f.Instrs[i]
+		if in.Op == OpEndGuard {
+			guarded = live[i]
+		}
+		if !live[i] {
+			continue
+		}
+		x := &g.Instrs[n]
+		x.Op, x.Type, x.Strict, x.A, x.B, x.C, x.Imm = in.Op, in.Type, in.Strict, rename(in.A), rename(in.B), rename(in.C), in.Imm
+		switch {
+		case in.Op == OpEndGuard: // names its beginning
+			x.Imm = uint64(to[in.Imm])
+		case in.Op == OpMerge && !guarded: // nothing of its guard is left
+			x.Op = OpSelect
+		}
+		to[i] = Value(n)
+		n++
+	}
+	for k, v := range out {
+		g.Out[k] = to[v]
+	}
+	return g
 }
 
 func count(live []bool) (n int) {

@@ -185,12 +185,13 @@ func (p *Program) hoist(step *Func, hoisted []Value) {
 		names[i] = fmt.Sprintf("const%d", i)
 		p.Slots = append(p.Slots, Slot{Name: names[i], Type: step.Instrs[v].Type, Fixed: true})
 	}
-	once := rewrite(recycled(), step, hoisted, false, nil, nil)
-	b := newBuilder(p.Setup.Name, len(p.Setup.Instrs)+len(once.Instrs))
+	b := newBuilder(p.Setup.Name, len(p.Setup.Instrs))
 	state := b.Inline(p.Setup, b.inputsOf(p.Setup)...)
-	setup := b.finish(recycled(), append(state, b.Inline(once, state...)...))
+	once := *step
+	once.Out = hoisted
+	c := copier{b: b, f: &once, live: liveness(&once, &b.mem)}
+	setup := b.finish(recycled(), append(state, c.run(state)...))
 	p.Setup = Optimize(setup, false)
 	p.Step = rewrite(new(Func), step, step.Out, false, hoisted, names)
-	once.recycle()
 	setup.recycle()
 }

@@ -117,7 +117,7 @@ func (s *Stages) MakeRun(p *Program) {
 	out = append(out, chained(b, all[len(all)-1]))
 	whole := b.finish(recycled(), out)
 	usual := s.usual(p, whole)
-	s.Run = Optimize(usual, false)
+	s.Run = prune(usual, usual.Out)
 	whole.recycle()
 	usual.recycle()
 }

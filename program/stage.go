@@ -177,7 +177,7 @@ func (p *Program) Stage() *Stages {
 	if s.Ended {
 		out = append(out, p.Setup.Out[p.Status])
 	}
-	s.Setup = rewrite(new(Func), p.Setup, out, false, nil, nil)
+	s.Setup = prune(p.Setup, out)
 	return s
 }
 
@@ -257,7 +257,7 @@ func (p *Program) part(needs *flow, name string, kept []int, constant map[int]In
 	}))
 	defer f.recycle()
 	squareTests(f)
-	return Optimize(f, false)
+	return prune(f, f.Out)
 }
 
 // isZero is v == 0 for an I64, simplified where v is chosen among constants.
