@@ -107,6 +107,7 @@ type native struct {
 // workspace is memory that emitProgram needs besides what it returns, and takes again for the next program.
 type workspace struct {
 	asm       amd64.Asm
+	consts    map[uint64]int32
 	nodes     slab.Of[node]
 	numbers   slab.Of[int32]
 	lists     slab.Of[[]int32]
@@ -116,11 +117,12 @@ type workspace struct {
 	addresses slab.Of[address]
 }
 
-var workspaces = sync.Pool{New: func() any { return new(workspace) }}
+var workspaces = sync.Pool{New: func() any { return &workspace{consts: map[uint64]int32{}} }}
 
 // release gives w back.
 func (w *workspace) release() {
 	w.asm.Reset()
+	clear(w.consts)
 	w.nodes.Reset()
 	w.numbers.Reset()
 	w.lists.Reset()
@@ -183,7 +185,7 @@ func emitProgram(p *program.Program, isa *isa, o emitOptions) (n *native, err er
 
 	a := &w.asm
 	a.List = o.list
-	consts := &constants{isa: isa, known: map[uint64]int32{}}
+	consts := &constants{isa: isa, known: w.consts}
 	for k, l := range []*lowered{setup, step, final} {
 		s := a.Section()
 		a.Use(s)

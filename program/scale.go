@@ -9,7 +9,8 @@ import "math"
 func factorOut(f *Func) *Func {
 	b := newBuilder(f.Name, len(f.Instrs))
 	args := b.inputsOf(f)
-	s := scaler{b: b}
+	n := 2 * len(f.Instrs) // mostly enough
+	s := scaler{b: b, without: b.mem.values.Make(n)[:0], exp: b.mem.places.Make(n)[:0]}
 	c := copier{b: b, f: f, live: liveness(f, &b.mem), edit: s.edit}
 	return b.finish(recycled(), c.run(args))
 }
@@ -29,13 +30,15 @@ type scaled struct {
 }
 
 type scaler struct {
-	b  *Builder
-	of []scaled // of each value so far that was noted; exponent 0: it was not
+	b *Builder
+	// Of each value so far: what it is without its factor, and the factor's exponent. With exponent 0 it was not taken apart.
+	without []Value
+	exp     []int32
 }
 
 func (s *scaler) apart(v Value) scaled {
-	if int(v) < len(s.of) && s.of[v].exp != 0 {
-		return s.of[v]
+	if int(v) < len(s.exp) && s.exp[v] != 0 {
+		return scaled{s.without[v], int(s.exp[v])}
 	}
 	return scaled{v, 0}
 }
@@ -62,10 +65,10 @@ func (s *scaler) times(v Value, c float64, exp int) (Value, bool) {
 // note remembers that v is x.
 func (s *scaler) note(v Value, x scaled) Value {
 	if _, constant := s.b.constant(v); !constant && max(x.exp, -x.exp) <= maxScale {
-		for len(s.of) <= int(v) {
-			s.of = append(s.of, scaled{})
+		for len(s.exp) <= int(v) {
+			s.without, s.exp = append(s.without, NoValue), append(s.exp, 0)
 		}
-		s.of[v] = x
+		s.without[v], s.exp[v] = x.v, int32(x.exp)
 	}
 	return v
 }

@@ -193,17 +193,21 @@ func (a *Asm) Swap(x, y Reg) {
 }
 
 // Jump goes to l, JumpIf if the flags say so.
-func (a *Asm) Jump(l Label) { a.put(0xe9); a.rel("jmp ", l) }
+func (a *Asm) Jump(l Label) { a.put(0xe9); a.rel("jmp", l) }
 func (a *Asm) JumpIf(c Cond, l Label) {
 	a.put(0x0f, 0x80|byte(c))
-	a.rel(condNames[c]+" ", l)
+	name := ""
+	if a.List {
+		name = condNames[c]
+	}
+	a.rel(name, l)
 }
 
-func (a *Asm) rel(text string, l Label) {
+func (a *Asm) rel(name string, l Label) {
 	a.cur.fix = append(a.cur.fix, fixup{len(a.cur.b), l, len(a.cur.text)})
 	a.put32(0)
 	if a.List {
-		a.cur.text = append(a.cur.text, text)
+		a.cur.text = append(a.cur.text, name+" ")
 	}
 }
 
