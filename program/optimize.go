@@ -162,7 +162,8 @@ func newFlow(f *Func, mem *workspace) *flow {
 // live marks the instructions that the given outputs need. Values in gone, if not nil, are
 // given: what they were made of is not needed on their account.
 func (l *flow) live(out []Value, gone []bool) []bool {
-	live := l.mem.marks.Make(len(l.f.Instrs))
+	instrs := l.f.Instrs
+	live := l.mem.marks.Make(len(instrs))
 	todo := l.todo[:0]
 	mark := func(i int32) {
 		if !live[i] {
@@ -178,7 +179,7 @@ func (l *flow) live(out []Value, gone []bool) []bool {
 	for len(todo) > 0 {
 		i := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]
-		in := &l.f.Instrs[i]
+		in := &instrs[i]
 		for k := range in.Op.NumArgs() {
 			mark(int32(in.Arg(k)))
 		}
