@@ -39,6 +39,31 @@ func model(b *testing.B, name string) *graph.Model {
 	return m
 }
 
+// terms is a problem whose first output is a sum of n terms.
+func terms(b *testing.B, n int) *graph.Model {
+	b.Helper()
+	// Sums of 16 terms: the depth of a formula is bounded.
+	var sum []string
+	for k := 0; k < n; k += 16 {
+		var part []string
+		for i := k; i < min(k+16, n); i++ {
+			part = append(part, fmt.Sprintf("exp(%g*x0)*(x1 + %d)", 0.01*float64(i+1), i))
+		}
+		sum = append(sum, "("+strings.Join(part, " + ")+")")
+	}
+	p, err := problem.Parse("sum.toml", []byte(fmt.Sprintf(
+		"inputs = [\"x0\", \"x1\"]\noutputs = [%q, \"alpha*x1\"]\nloss = \"y0^2 + y1^2\"\nbox = [[-1, 1], [-1, 1]]\n[params]\nalpha = 1.0\n",
+		strings.Join(sum, " + "))))
+	if err != nil {
+		b.Fatal(err)
+	}
+	m, err := graph.New(p)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return m
+}
+
 func options(m *graph.Model) batch.Options {
 	return batch.Options{Limits: batch.DefaultLimits(len(m.Problem().Minima) > 0)}
 }
@@ -100,27 +125,9 @@ func BenchmarkCompileSize(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	for _, terms := range []int{8, 32, 128, 512} {
-		b.Run(fmt.Sprintf("terms=%d", terms), func(b *testing.B) {
-			// Sums of 16 terms: the depth of a formula is bounded.
-			var sum []string
-			for k := 0; k < terms; k += 16 {
-				var part []string
-				for i := k; i < min(k+16, terms); i++ {
-					part = append(part, fmt.Sprintf("exp(%g*x0)*(x1 + %d)", 0.01*float64(i+1), i))
-				}
-				sum = append(sum, "("+strings.Join(part, " + ")+")")
-			}
-			p, err := problem.Parse("sum.toml", []byte(fmt.Sprintf(
-				"inputs = [\"x0\", \"x1\"]\noutputs = [%q, \"alpha*x1\"]\nloss = \"y0^2 + y1^2\"\nbox = [[-1, 1], [-1, 1]]\n[params]\nalpha = 1.0\n",
-				strings.Join(sum, " + "))))
-			if err != nil {
-				b.Fatal(err)
-			}
-			m, err := graph.New(p)
-			if err != nil {
-				b.Fatal(err)
-			}
+	for _, n := range []int{8, 32, 128, 512} {
+		b.Run(fmt.Sprintf("terms=%d", n), func(b *testing.B) {
+			m := terms(b, n)
 			instructions := 0
 			for b.Loop() {
 				p, err := batch.Compile(m, batch.Spec{Method: gd}, options(m))
@@ -136,6 +143,112 @@ func BenchmarkCompileSize(b *testing.B) {
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(instructions), "ns/instruction")
 		})
 	}
+}
+
+// BenchmarkLength runs long programs and, in between, a short one, gd on square, on one thread. It reports medians over some rounds: of the
+// time per operation of either, and of their ratio.
+func BenchmarkLength(b *testing.B) {
+	const rounds = 11
+	square := model(b, "square")
+	for _, c := range []struct {
+		name, method string
+		model        *graph.Model
+	}{
+		{"chain", "bfgs", model(b, "problems/chain.toml")},
+		{"terms=100", "gd:lr=1e-8", terms(b, 100)},
+		{"terms=100", "newton:lr=0.1", terms(b, 100)},
+	} {
+		b.Run(c.name+"/"+c.method, func(b *testing.B) {
+			long, operations := repeated(b, c.model, c.method, 10_000)
+			short, _ := repeated(b, square, "gd:lr=0.01", 1_000_000)
+			var longs, shorts, ratios []float64
+			for b.Loop() {
+				for range rounds {
+					l, s := long(), short()
+					longs, shorts, ratios = append(longs, l), append(shorts, s), append(ratios, l/s)
+				}
+			}
+			b.ReportMetric(operations, "operations")
+			b.ReportMetric(1e12*median(longs), "ps/operation")
+			b.ReportMetric(1e12*median(shorts), "short-ps/operation")
+			b.ReportMetric(median(ratios), "long/short")
+		})
+	}
+}
+
+// repeated prepares n samples of at most 100 iterations, on one thread. It returns what runs them and returns the seconds
+// per operation: time divided by the steps of all samples and the operations of a step.
+func repeated(b *testing.B, m *graph.Model, method string, n int) (run func() float64, operations float64) {
+	b.Helper()
+	engine, _ := cpu.Auto()
+	if e, ok := engine.(cpu.Native); ok {
+		e.Threads = 1
+		engine = e
+	}
+	specs, err := batch.ParseMethods(method)
+	if err != nil {
+		b.Fatal(err)
+	}
+	p, err := batch.Compile(m, specs[0], batch.Options{Limits: batch.Limits{Iterations: 100}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	exe, err := engine.Compile(p)
+	if err != nil {
+		b.Fatal(err)
+	}
+	c := p.NewBatch(n)
+	for i, q := range m.Problem().Params {
+		for s := range n {
+			c.In[i][s] = q.Default
+		}
+	}
+	s, err := sampling.New("uniform", 1, n, m.Problem().N())
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := s.Fill(0, n, m.Problem().Box, c.In[len(m.Problem().Params):]); err != nil {
+		b.Fatal(err)
+	}
+	stages := p.Stage()
+	f := stages.Step
+	if _, ok := engine.(cpu.Native); ok {
+		if stages.MakeRun(p); stages.Run != nil { // what native code runs while its samples go on
+			f = stages.Run
+		}
+	}
+	operations = executed(f)
+	return func() float64 {
+		begin := time.Now()
+		if err := exe.Run(context.Background(), c); err != nil {
+			b.Fatal(err)
+		}
+		seconds, steps := time.Since(begin).Seconds(), 0.0
+		for _, k := range c.Out[batch.Column(p, "evaluations")] {
+			steps += k
+		}
+		return seconds / (steps * operations)
+	}, operations
+}
+
+// executed counts the operations of a call of f, each trip of its loops, without those in blocks that are skipped for ordinary arguments.
+func executed(f *program.Func) (total float64) {
+	guards := 0
+	for i, trips := range f.Trips() {
+		switch f.Instrs[i].Op {
+		case program.OpGuard:
+			guards++
+		case program.OpEndGuard:
+			guards--
+		case program.OpInput, program.OpConst, program.OpPhi, program.OpLoopOut, program.OpMerge,
+			program.OpIndex, program.OpLoad, program.OpStore, program.OpLoop, program.OpEndLoop:
+		default:
+			if guards == 0 {
+				total += trips
+			}
+		}
+	}
+	return total
 }
 
 // BenchmarkSweep runs whole sweeps, report and all, of 1e4 and 1e5 samples and ten times as many: bytes a sample is what
@@ -186,8 +299,8 @@ func BenchmarkSweep(b *testing.B) {
 
 // BenchmarkJob runs the command on its main job, and on a smaller one with a dearer problem, each with and without a result
 // folder, and in between the bare arithmetic of the same samples: the engine on as many threads, and nothing else. It reports medians
-// of wall times over some rounds: of the arithmetic, of the command, the share of the command's time that is around the
-// arithmetic (start, starts, statistics, path deviations, table), and how much longer it takes with the folder.
+// of wall times over some rounds: of the arithmetic, of the command, and the share of the command's time that is around the
+// arithmetic (start, starts, statistics, path deviations, table, and files), without the folder and with it.
 func BenchmarkJob(b *testing.B) {
 	const rounds = 7
 	command := filepath.Join(b.TempDir(), "sweep")
@@ -218,17 +331,19 @@ func BenchmarkJob(b *testing.B) {
 				b.Fatal(err)
 			}
 			bare := arithmetic(b, sw)
-			var arithmetic, whole, around, kept []float64
+			var arithmetic, whole, around, kept, aroundKept []float64
 			for b.Loop() {
 				for range rounds {
 					a, w, k := bare(), run(), run("--out", dir)
-					arithmetic, whole, around, kept = append(arithmetic, a), append(whole, w), append(around, 100*(1-a/w)), append(kept, k/w)
+					arithmetic, whole, around = append(arithmetic, a), append(whole, w), append(around, 100*(1-a/w))
+					kept, aroundKept = append(kept, k), append(aroundKept, 100*(1-a/k))
 				}
 			}
 			b.ReportMetric(median(arithmetic), "arithmetic-s")
 			b.ReportMetric(median(whole), "job-s")
 			b.ReportMetric(median(around), "around-%")
-			b.ReportMetric(median(kept), "out/job")
+			b.ReportMetric(median(kept), "out-job-s")
+			b.ReportMetric(median(aroundKept), "around-out-%")
 		})
 	}
 }

@@ -10,9 +10,9 @@ import (
 )
 
 // StepListing is the code that AVX-512 processors run for a step of p, one instruction a line in Intel's syntax, with one vector of
-// samples; where a vector is 8 samples, [Native] takes several side by side. It works on any amd64 processor.
+// samples; where a vector is 8 samples, [Native] takes several side by side, and one alone would not get the run that is shown. It works on any amd64 processor.
 func StepListing(p *program.Program) ([]string, error) {
-	n, err := emitProgram(p, &avx512, emitOptions{list: true, vectors: 1})
+	n, err := emitProgram(p, &avx512, emitOptions{list: true, vectors: 1, allRuns: true})
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,7 @@ import (
 	"runtime/debug"
 	"runtime/metrics"
 	"runtime/pprof"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -33,7 +34,7 @@ type variant struct {
 
 func (s variant) String() string { return fmt.Sprintf("%s x%d", s.isa.name, s.vectors) }
 
-// variants lists the instruction sets of this machine with all shapes of strips.
+// variants lists the instruction sets of this machine with all numbers of vectors in a strip, and runs wherever they fit.
 func variants(t testing.TB) (all []variant) {
 	s, err := sets()
 	if err != nil {
@@ -41,10 +42,7 @@ func variants(t testing.TB) (all []variant) {
 	}
 	for _, isa := range s {
 		for v := 1; v <= 5 && v*6 <= isa.regs; v++ {
-			if !isa.zmm && v > 3 {
-				break
-			}
-			all = append(all, variant{isa, emitOptions{vectors: v, strips: 1 + v%3}})
+			all = append(all, variant{isa, emitOptions{vectors: v, strips: 1 + v%3, allRuns: true}})
 		}
 	}
 	return all
@@ -270,6 +268,8 @@ func operation(op program.Op, typ program.Type) *program.Func {
 				u := b.Mul(x, b.F(1.25))
 				add(b.FMA(n(x), y, m(z)), b.FMA(n(u), y, m(z)), b.FMA(x, n(b.Sub(y, z)), m(x)), b.FMA(n(x), x, m(x)), b.FMA(n(x), k, m(y)),
 					b.FMA(n(x), y, m(k)), b.FMA(n(k), y, m(b.Add(x, y))), b.FMA(n(x), x, m(b.Div(y, z))))
+				v := b.Sub(z, y) // in a register that is needed after the FMA, whose result goes over that of its first operand
+				add(b.Mul(b.FMA(n(b.Div(x, b.F(float64(3+len(out))))), k, m(v)), v))
 			}
 		}
 	case program.OpLt:
@@ -398,9 +398,9 @@ func mutations(r *row, f *form) map[string]func() {
 		if r.shape == shBinary {
 			m["operands exchanged"] = func() { r.shape = shCommute }
 		}
-		if f.not.Name != "" {
-			m["negated operand"] = func() { f.Insn = f.not }
-			m["no negated operand"] = func() { f.not = f.Insn }
+		if f.second.Name != "" {
+			m["negated operand"] = func() { f.Insn = f.second }
+			m["no negated operand"] = func() { f.second = f.Insn }
 		}
 	case shUnary:
 		if f.Imm >= 0 {
@@ -427,11 +427,11 @@ func mutations(r *row, f *form) map[string]func() {
 			m["as or"] = func() { f.Op = 0x56 }
 		}
 	case shFMA:
-		m["the addend's sign"] = func() { f.Insn = f.not }
-		m["the product's sign"] = func() { f.Insn = f.swap }
-		m["fnmadd for fmadd"] = func() { f.swap = f.Insn }
-		m["fmsub for fmadd"] = func() { f.not = f.Insn }
-		m["fnmsub for fmsub"] = func() { f.notSwap = f.not }
+		m["the addend's sign"] = func() { f.Insn = f.second }
+		m["the product's sign"] = func() { f.Insn = f.first }
+		m["fnmadd for fmadd"] = func() { f.first = f.Insn }
+		m["fmsub for fmadd"] = func() { f.second = f.Insn }
+		m["fnmsub for fmsub"] = func() { f.both = f.second }
 		m["order of operands"] = func() { fmaOrders["213"], fmaOrders["132"] = 0x20, 0x10 }
 	case shCompare:
 		if f.Name != "" && f.Imm >= 0 {
@@ -441,14 +441,14 @@ func mutations(r *row, f *form) map[string]func() {
 				}
 			}
 		}
-		for name, in := range map[string]*amd64.Insn{"exchanged": &f.swap, "negated": &f.not, "both": &f.notSwap} {
+		for name, in := range map[string]*amd64.Insn{"exchanged": &f.first, "negated": &f.second, "both": &f.both} {
 			if in.Name == "" || in.Imm < 0 {
 				continue
 			}
 			m[name+" ones with the wrong predicate"] = func() { in.Imm ^= 4 }
 		}
-		if f.swap.Name != "" && f.swap.Imm < 0 {
-			m["exchanged ones as another comparison"] = func() { f.swap.Op ^= 0x37 ^ 0x29 }
+		if f.first.Name != "" && f.first.Imm < 0 {
+			m["exchanged ones as another comparison"] = func() { f.first.Op ^= 0x37 ^ 0x29 }
 		}
 	case shBlend:
 		if f == &r.zmm {
@@ -511,29 +511,97 @@ func disassembler(t *testing.T) string {
 	return tool
 }
 
-// A disassembler reads in the code what the emitter meant to write.
+// written are the instructions that f's row stands for: its variants, and of those of an FMA the orders of operands.
+func written(r *row, f *form) (all []amd64.Insn) {
+	for _, in := range f.variants() {
+		switch {
+		case in.Name == "":
+		case r.shape == shFMA:
+			for order := range fmaOrders {
+				all = append(all, fmaOrder(*in, order))
+			}
+		default:
+			all = append(all, *in)
+		}
+	}
+	return all
+}
+
+// A disassembler reads every instruction of the table, with every register and kind of operand, as it was meant.
+func TestEncodings(t *testing.T) {
+	tool := disassembler(t)
+	a := &amd64.Asm{List: true}
+	for _, r := range allRows() {
+		for _, in := range written(r.row, &r.zmm) {
+			size := amd64.Z
+			if in.RM == amd64.Mask { // no EVEX
+				if size = amd64.X; in.Operands == amd64.DstSrcRM {
+					size = amd64.Y
+				}
+			}
+			disasm.Every(a, in, size)
+		}
+		for _, in := range written(r.row, &r.ymm) {
+			disasm.Every(a, in, amd64.Y)
+		}
+	}
+	if code := a.Code(); tool != "" {
+		if err := disasm.Compare(tool, code, a.Text); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A disassembler reads in the code of programs what the emitter meant to write, and there is nothing in the table that
+// no program writes.
 func TestNativeListing(t *testing.T) {
 	tool := disassembler(t)
-	lines := 0
-	for seed := range uint64(16) {
-		r := rand.New(rand.NewPCG(seed, 2))
-		p := progtest.Program(r, 1+r.IntN(4), 400, someFloats(r)...)
-		for _, isa := range []*isa{&avx512, &avx2} {
-			n, err := emitProgram(p, isa, emitOptions{vectors: 1 + r.IntN(3), list: true})
+	for _, isa := range []*isa{&avx512, &avx2} {
+		seen := map[string]bool{}
+		runs := 0
+		list := func(p *program.Program, vectors int) {
+			t.Helper()
+			n, err := emitProgram(p, isa, emitOptions{vectors: vectors, list: true})
 			if err != nil {
 				t.Fatal(err)
 			}
-			lines += len(n.text)
-			if tool == "" {
-				continue
+			if tool != "" {
+				if err := disasm.Compare(tool, n.code, n.text); err != nil {
+					t.Fatalf("%s on %s: %v", p.Name, isa.name, err)
+				}
 			}
-			if err := disasm.Compare(tool, n.code, n.text); err != nil {
-				t.Fatalf("seed %d, %s: %v", seed, isa.name, err)
+			if n.runs {
+				runs++
+			}
+			for _, line := range n.text {
+				name, _, _ := strings.Cut(line, " ")
+				seen[name] = true
 			}
 		}
-	}
-	if lines < 10000 {
-		t.Errorf("%d instructions, want more", lines)
+		for _, r := range allRows() {
+			p := progtest.Wrap(operation(r.op, r.typ))
+			list(p, 1)
+			list(p, 2)
+		}
+		for seed := range uint64(16) {
+			r := rand.New(rand.NewPCG(seed, 2))
+			list(progtest.Program(r, 1+r.IntN(4), 400, someFloats(r)...), 1+r.IntN(2))
+			list(iteration(r), 1+r.IntN(2))
+		}
+		if runs < 8 {
+			t.Errorf("%d programs have runs on %s, want more", runs, isa.name)
+		}
+		for _, r := range allRows() {
+			f := &r.zmm
+			if !isa.zmm {
+				f = &r.ymm
+			}
+			for _, in := range written(r.row, f) {
+				if !seen[in.Name] {
+					t.Errorf("%v on %s: no program writes %s", r, isa.name, in.Name)
+				}
+			}
+		}
 	}
 }
 
@@ -686,6 +754,128 @@ func TestNativeStops(t *testing.T) {
 	}
 }
 
+// A call ends when its runs have made the steps that they may make, and not many ordinary steps later.
+func TestNativeRunBudget(t *testing.T) {
+	p, b := forever(1e15, 3)
+	runs := 0
+	for _, v := range variants(t) {
+		x := v.compile(t, p)
+		if !x.runs {
+			continue
+		}
+		runs++
+		w := x.worker()
+		w.begin()
+		var next atomic.Int64
+		w.fill(b, &next, 1)
+		w.place()
+		const budget = 10
+		f := &w.frame
+		f.poolLimit, f.strips, f.steps, f.runBudget = math.MaxInt, w.strips, 1000, budget
+		w.call(x.step)
+		c := slices.Index(x.stages.Kept, p.Iteration)
+		for s := range w.strips {
+			if n := *w.slot(w.now(), c, s, 0); n < 1 || n > budget+1 {
+				t.Errorf("%v: %d steps of strip %d in a call with %d for runs", v, n, s, budget)
+			}
+		}
+		x.release(w)
+	}
+	if runs == 0 {
+		t.Error("no variant has runs")
+	}
+}
+
+// Batches of many blocks give every sample its results, whichever core makes them, whether strips end
+// together or one by one; when ctx ends, nothing is left of what had been in the results of the others.
+func TestNativeBlocks(t *testing.T) {
+	p, _ := forever(0, 3)
+	want := p.NewBatch(50_001)
+	for s := range want.N {
+		want.In[0][s], want.In[1][s] = float64(s), 4
+		if s/3000%2 == 1 || s%1000 == 0 {
+			want.In[1][s] = 4 + float64(s%5)
+		}
+	}
+	progtest.Reference(p, want)
+	for _, v := range variants(t) {
+		x := v.compile(t, p)
+		for _, threads := range []int{1, 2, 5} {
+			x.threads = threads
+			if err := difference(x, p, want); err != nil {
+				t.Fatalf("%v, %d threads: %v", v, threads, err)
+			}
+			if want.N/(2*threads) < 2*x.poolLen {
+				t.Fatalf("%v, %d threads: a batch of %d has no block longer than a pool", v, threads, want.N)
+			}
+			got := p.NewBatch(want.N)
+			copy(got.In[0], want.In[0])
+			const first = 20_000 // of those that never end
+			for s := range got.N {
+				got.In[1][s] = want.In[1][s]
+				if s >= first {
+					got.In[1][s] = 1e15
+				}
+				for _, col := range got.Out {
+					col[s] = math.NaN()
+				}
+			}
+			ctx, stop := context.WithTimeout(context.Background(), 20*time.Millisecond)
+			if err := x.Run(ctx, got); !errors.Is(err, context.DeadlineExceeded) {
+				t.Fatalf("%v, %d threads: error %v, want %v", v, threads, err, context.DeadlineExceeded)
+			}
+			stop()
+			for s := range got.N {
+				ended := got.Out[2][s] == 1
+				for k, col := range got.Out {
+					if ended && (s >= first || col[s] != want.Out[k][s]) || !ended && col[s] != 0 {
+						t.Fatalf("%v, %d threads, sample %d of an abandoned batch: result %d is %v", v, threads, s, k, col[s])
+					}
+				}
+			}
+		}
+	}
+}
+
+// Setup and what results take may be so long that they, too, are made in several calls.
+func TestNativeLongSetup(t *testing.T) {
+	p, _ := forever(0, 1)
+	work := func(b *program.Builder, x program.Value) program.Value {
+		for range 5000 {
+			x = b.FMA(x, b.F(0.999), b.F(0.25))
+		}
+		return x
+	}
+	b := program.NewBuilder("setup")
+	x := b.Input("x", program.F64)
+	p.Setup = b.Finish(work(b, x), b.I(0), b.Input("limit", program.F64), b.I(0), b.F(0))
+	b = program.NewBuilder("step")
+	slots := make([]program.Value, len(p.Slots))
+	for i, s := range p.Slots {
+		slots[i] = b.Input(s.Name, s.Type)
+	}
+	b.Input("reported", program.F64)
+	p.Step = b.Finish(append(b.Inline(p.Step, slots...), work(b, slots[0]))...)
+	p.Slots = append(p.Slots, program.Slot{Name: "reported", Type: program.F64})
+	p.Results = append(p.Results, len(p.Slots)-1)
+	want := p.NewBatch(600)
+	for s := range want.N {
+		want.In[0][s], want.In[1][s] = float64(s), 4
+	}
+	progtest.Reference(p, want)
+	for _, v := range variants(t) {
+		x := v.compile(t, p)
+		for _, k := range []int{0, 2} {
+			if n := x.budget(x.cost[k]) * x.width(); n >= x.poolLen {
+				t.Fatalf("%v: %d of %d samples in one call", v, n, x.poolLen)
+			}
+		}
+		if err := difference(x, p, want); err != nil {
+			t.Fatalf("%v: %v", v, err)
+		}
+	}
+}
+
 // stops is how long it took to bring all threads to a stop for garbage collection.
 func stops() metrics.Float64Histogram {
 	s := []metrics.Sample{{Name: "/sched/pauses/stopping/gc:seconds"}}
@@ -785,21 +975,5 @@ func TestNativeForbidden(t *testing.T) {
 	e, note := automatic(func() (string, error) { return "", forbid })
 	if want := "cpu: no native code: the system forbids executable pages: permission denied; using the portable engine"; note != want || e.Name() != "portable" {
 		t.Errorf("engine %s with the note %q, want portable with %q", e.Name(), note, want)
-	}
-}
-
-// The length of the code, and with it the time to write it, grows with that of the program and no faster.
-func TestNativeLinear(t *testing.T) {
-	size := func(work int) float64 {
-		p, _ := forever(1, work)
-		n, err := emitProgram(p, &avx512, emitOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return float64(len(n.code))
-	}
-	small, large := size(2000), size(20000)
-	if r := large / small; !(r > 8 && r < 12) {
-		t.Errorf("ten times the operations give %.1f times the code", r)
 	}
 }

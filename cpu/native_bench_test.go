@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"strings"
 	"testing"
 	"time"
 
@@ -20,8 +19,9 @@ func builtin(t testing.TB, name, method string, float program.Type) (p *program.
 	t.Helper()
 	var err error
 	if name == "chain" {
-		q = chain(t)
-	} else if q, err = problem.Builtin(name); err != nil {
+		name = "../bench/problems/chain.toml"
+	}
+	if q, err = problem.Load(name); err != nil {
 		t.Fatal(err)
 	}
 	m, err := graph.New(q)
@@ -97,25 +97,6 @@ func BenchmarkNative(b *testing.B) {
 			}
 		}
 	}
-}
-
-// chain is a 16-dimensional problem: coupled nonlinear residuals.
-func chain(t testing.TB) *problem.Problem {
-	t.Helper()
-	var in, out, box, min []string
-	for i := range 16 {
-		in = append(in, fmt.Sprintf("%q", fmt.Sprintf("x%d", i)))
-		out = append(out, fmt.Sprintf("%q", fmt.Sprintf("x%d + 0.1*x%d*x%d + 0.05*sin(x%d)", i, (i+1)%16, (i+5)%16, (i+3)%16)))
-		box = append(box, "[-1, 1]")
-		min = append(min, "0")
-	}
-	text := fmt.Sprintf("name = \"chain\"\ndescription = \"coupled residuals\"\nsource = \"made for this benchmark\"\ninputs = [%s]\noutputs = [%s]\ntarget = [%s]\nminima = [[%s]]\nbox = [%s]\n",
-		strings.Join(in, ", "), strings.Join(out, ", "), strings.Join(min, ", "), strings.Join(min, ", "), strings.Join(box, ", "))
-	q, err := problem.Parse("chain.toml", []byte(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return q
 }
 
 // BenchmarkNativeCompile measures how long the code takes to write.

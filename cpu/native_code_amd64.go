@@ -18,7 +18,8 @@ import (
 // knows the fields by their offsets.
 type frame struct {
 	consts, scratch, tables uintptr
-	in, out                 uintptr // columns (calls that map columns to columns)
+	in, out                 uintptr // columns, or the list of their addresses (calls that map columns to columns)
+	offset                  int     // of the first strip in them, bytes
 	strips                  int     // how many strips to work on
 	cur, next, fixed        uintptr // the lanes' state: moving slots now and after the step, fixed slots
 	steps                   int     // most steps
@@ -40,6 +41,7 @@ const (
 	frameTables     = int32(unsafe.Offsetof(frame{}.tables))
 	frameIn         = int32(unsafe.Offsetof(frame{}.in))
 	frameOut        = int32(unsafe.Offsetof(frame{}.out))
+	frameOffset     = int32(unsafe.Offsetof(frame{}.offset))
 	frameStrips     = int32(unsafe.Offsetof(frame{}.strips))
 	frameCur        = int32(unsafe.Offsetof(frame{}.cur))
 	frameNext       = int32(unsafe.Offsetof(frame{}.next))
@@ -137,7 +139,7 @@ func (w *workspace) release() {
 type emitOptions struct {
 	vectors, strips int
 	list            bool
-	noRun           bool
+	allRuns         bool // runs also where they do not pay
 }
 
 // maxStep bounds the operations that one step may take, in vectors: some 10 ms.
@@ -162,16 +164,13 @@ func emitProgram(p *program.Program, isa *isa, o emitOptions) (n *native, err er
 	n.geometry = geometry{isa: isa, inputs: len(p.In), fixed: st.Fixed, moving: len(st.Kept) - st.Fixed, results: len(p.Results)}
 	n.makeRun(p)
 	step := lower(w, st.Step, n.moving, isa.zmm, false)
-	n.shape(step, o)
+	n.chooseStrips(step, o)
 	// Measured: four vectors in turn hide the latencies better than any order.
 	ordered := n.vectors < 4
 	if ordered {
 		step = lower(w, st.Step, n.moving, isa.zmm, true)
 	}
-	var run *lowered
-	if !o.noRun {
-		run = n.lowerRun(w, step.pressure, ordered)
-	}
+	run := n.lowerRun(w, step, ordered, o.allRuns)
 	n.runs = run != nil
 	setup := lower(w, st.Setup, len(st.Setup.Out), isa.zmm, ordered)
 	final := lower(w, reported(st.Final), len(st.Final.Out), isa.zmm, ordered)
@@ -185,30 +184,24 @@ func emitProgram(p *program.Program, isa *isa, o emitOptions) (n *native, err er
 
 	a := &w.asm
 	a.List = o.list
+	var starts [3]amd64.Label // of the functions
 	consts := &constants{isa: isa, known: w.consts}
 	for k, l := range []*lowered{setup, step, final} {
 		s := a.Section()
 		a.Use(s)
-		start := a.Label()
-		a.Bind(start)
+		starts[k] = a.Label()
+		a.Bind(starts[k])
 		var e *emitter
 		if k == 1 {
 			e = n.emitStep(a, consts, l, run)
 		} else {
-			in, inPitch, outPitch := n.inputs, pitch(n.poolLen), n.poolPitch()
-			if k == 2 {
-				in, inPitch, outPitch = n.columns()-1, n.endedPitch(), n.endedPitch()
-			}
-			e = n.emitMap(a, consts, l, in, inPitch, outPitch)
+			e = n.emitMap(a, consts, l, k == 2)
 		}
 		n.below, n.above = max(n.below, e.below()), max(n.above, e.above())
-		*[]*int{&n.setup, &n.step, &n.final}[k] = int(start)
 	}
 	n.code = a.Code()
 	n.text = a.Text
-	for _, f := range []*int{&n.setup, &n.step, &n.final} {
-		*f = a.At(amd64.Label(*f))
-	}
+	n.setup, n.step, n.final = a.At(starts[0]), a.At(starts[1]), a.At(starts[2])
 	n.consts = consts.bits
 	n.tables = slices.Concat(consts.tables...)
 	return n, nil
@@ -230,17 +223,17 @@ func reported(f *program.Func) *program.Func {
 	return b.Finish(out...)
 }
 
-// shape chooses how many vectors make a strip and how many strips a worker has.
-func (n *native) shape(step *lowered, o emitOptions) {
+// chooseStrips chooses how many vectors make a strip and how many strips a worker has.
+func (n *native) chooseStrips(step *lowered, o emitOptions) {
 	// Measured: more vectors hide more latency until their values no longer fit the registers.
 	switch p := step.pressure; {
 	case !n.isa.zmm && p > 40:
 		n.vectors, n.strips = 1, 2
 	case !n.isa.zmm:
 		n.vectors, n.strips = 2, 4
-	case p <= 11 && n.runsWith(5, p):
+	case p <= 11 && n.paysRun(5, step):
 		n.vectors, n.strips = 5, 2
-	case p <= 16 && !n.runsWith(4, p) && n.runsWith(3, p):
+	case p <= 16 && !n.paysRun(4, step) && n.paysRun(3, step):
 		n.vectors, n.strips = 3, 3
 	case p <= 16 && step.masks <= 4: // of six mask registers, three vectors leave two for each, four vectors one
 		n.vectors, n.strips = 4, 2
@@ -263,26 +256,43 @@ func (n *native) shape(step *lowered, o emitOptions) {
 func (w *workspace) columnsAt(base amd64.Reg, n, pitch int) []address {
 	at := w.addresses.Make(n)
 	for i := range at {
-		at[i] = address{base, int32(i * pitch)}
+		at[i] = address{base: base, disp: int32(i * pitch)}
 	}
 	return at
 }
 
-// emitMap writes a function of columns: strip by strip from those at frame.in to those at frame.out.
-func (n *native) emitMap(a *amd64.Asm, consts *constants, l *lowered, in, inPitch, outPitch int) *emitter {
-	e := newEmitter(a, n.isa, n.vectors, l, consts, l.mem.columnsAt(rIn, in, inPitch), l.mem.columnsAt(rOut, len(l.out), outPitch))
+// listedColumns are columns whose addresses are a list.
+func (w *workspace) listedColumns(base amd64.Reg, n int) []address {
+	at := w.columnsAt(base, n, 8)
+	for i := range at {
+		at[i].listed = true
+	}
+	return at
+}
+
+// emitMap writes a function of columns, strip by strip from those at frame.in to those at frame.out: setup, from a list of
+// inputs to the pool, or final, from the ended samples to a list of results.
+func (n *native) emitMap(a *amd64.Asm, consts *constants, l *lowered, final bool) *emitter {
+	w := l.mem
+	in, out, own := w.listedColumns(rIn, n.inputs), w.columnsAt(rOut, len(l.out), n.poolPitch()), rOut
+	if final {
+		in, out, own = w.columnsAt(rIn, n.columns()-1, n.endedPitch()), w.listedColumns(rOut, len(l.out)), rIn
+	}
+	e := newEmitter(a, n.isa, n.vectors, l, consts, in, out)
 	a.MovRM(rConsts, amd64.M(rFrame, frameConsts))
 	a.MovRM(rScratch, amd64.M(rFrame, frameScratch))
 	a.MovRM(rIn, amd64.M(rFrame, frameIn))
 	a.MovRM(rOut, amd64.M(rFrame, frameOut))
 	a.MovRM(rStrips, amd64.M(rFrame, frameStrips))
+	a.MovRM(rOffset, amd64.M(rFrame, frameOffset))
+	a.RR(amd64.Add, own, rOffset)
 	strip := a.Label()
 	a.Bind(strip)
 	e.masksIn()
 	e.body(0, int32(len(l.nodes)))
 	e.finish()
-	a.RI(amd64.Add, rIn, int32(n.column()))
-	a.RI(amd64.Add, rOut, int32(n.column()))
+	a.RI(amd64.Add, own, int32(n.column()))
+	a.RI(amd64.Add, rOffset, int32(n.column()))
 	a.RI(amd64.Sub, rStrips, 1)
 	a.JumpIf(amd64.NE, strip)
 	a.Return()

@@ -24,7 +24,7 @@ func sets() ([]*isa, error) {
 		name string
 		ok   bool
 	}{
-		{"FMA", has(c1, 12)}, {"POPCNT", has(c1, 23)}, {"OSXSAVE", has(c1, 27)}, {"AVX", has(c1, 28)},
+		{"FMA", has(c1, 12)}, {"OSXSAVE", has(c1, 27)}, {"AVX", has(c1, 28)},
 		{"BMI1", has(b7, 3)}, {"AVX2", has(b7, 5)},
 	} {
 		if !f.ok {

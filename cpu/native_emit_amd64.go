@@ -43,6 +43,7 @@ const (
 	rConsts  = amd64.RSI // constants
 	rScratch = amd64.RDX // slots from here on, arrays and loop counters below
 	rCur     = amd64.RBX // moving slots of the strip
+	rOffset  = amd64.RBX // of the strip in listed columns
 	rOut     = amd64.R8  // where outputs go
 	rIn      = amd64.R9  // inputs, or fixed slots of the strip
 	rSteps   = amd64.R10
@@ -53,13 +54,13 @@ const (
 // indexRegs hold parts of array indices.
 var indexRegs = [...]amd64.Reg{amd64.RAX, amd64.RCX, amd64.R12, amd64.R13, amd64.R14}
 
-// address is memory: base + disp.
+// address is where a column of the strip is: base + disp. The address of a column that is listed stands there instead; the
+// column's values of the strip are rOffset bytes on.
 type address struct {
-	base amd64.Reg
-	disp int32
+	base   amd64.Reg
+	disp   int32
+	listed bool
 }
-
-func (p address) at(d int) amd64.Arg { return amd64.M(p.base, p.disp).Plus(d) }
 
 // constants is what the code of a program reads from memory but never writes.
 type constants struct {
@@ -147,11 +148,12 @@ type emitter struct {
 
 	reg      []int8 // group of each value, -1
 	home     []home
-	alive    []int32 // values that hold a group or a slot
-	where    []int32 // their place in alive, -1
 	firstOut []int32 // of each value: the first output that it is, -1
 	nextOut  []int32 // of each output: the next one that is the same value, -1
 	next     []int32 // per value: how many of its uses lie behind us
+	ending   []int32 // of each position: the first value that nothing needs after it, -1
+	ends     []int32 // of each value: the next one with that position, -1
+	swept    int32   // up to this position they have been released
 	late     []bool  // of each value: it is left for its reader to write
 	freeSlot []int32
 	slots    int
@@ -173,9 +175,9 @@ func newEmitter(a *amd64.Asm, isa *isa, v int, l *lowered, consts *constants, in
 	n, w := len(l.nodes), l.mem
 	e := &emitter{
 		lowered: l, a: a, isa: isa, v: v, consts: consts, in: in, out: out,
-		reg: w.groups.Make(n), home: w.homes.Make(n), alive: w.numbers.Make(n)[:0], where: w.numbers.Make(n), next: w.numbers.Make(n), late: w.marks.Make(n),
+		reg: w.groups.Make(n), home: w.homes.Make(n), ending: w.numbers.Make(n + 1), ends: w.numbers.Make(n), next: w.numbers.Make(n), late: w.marks.Make(n),
 		firstOut: w.numbers.Make(n), nextOut: w.numbers.Make(len(out)),
-		cold: -1, tables: w.numbers.Make(len(l.f.Tables)),
+		cold: -1, swept: -1, tables: w.numbers.Make(len(l.f.Tables)),
 	}
 	e.files[vectors].holds = w.numbers.Make(isa.regs / v)
 	e.files[masks].holds = w.numbers.Make(maskGroups / v)
@@ -185,12 +187,20 @@ func newEmitter(a *amd64.Asm, isa *isa, v int, l *lowered, consts *constants, in
 		}
 	}
 	for i := range e.reg {
-		e.reg[i], e.where[i], e.firstOut[i] = -1, -1, -1
+		e.reg[i], e.firstOut[i] = -1, -1
 		switch x := &l.nodes[i]; x.op {
 		case program.OpInput:
 			e.home[i] = home{inInput, int32(x.imm)}
 		case program.OpConst:
 			e.home[i] = home{inConst, -1}
+		}
+	}
+	for p := range e.ending {
+		e.ending[p] = -1
+	}
+	for v, p := range l.last {
+		if p >= 0 {
+			e.ends[v], e.ending[p] = e.ending[p], int32(v)
 		}
 	}
 	for k := min(len(l.out), len(out)) - 1; k >= 0; k-- {
@@ -296,9 +306,9 @@ func (e *emitter) at(h home, v int32, u int) amd64.Arg {
 	case inSlot:
 		return e.slot(h.at, e.class(v), u)
 	case inInput:
-		return e.in[h.at].at(u * e.isa.bytes)
+		return e.column(e.in[h.at]).Plus(u * e.isa.bytes)
 	case inOutput:
-		return e.out[h.at].at(u * e.isa.bytes)
+		return e.column(e.out[h.at]).Plus(u * e.isa.bytes)
 	case inConst:
 		if h.at < 0 { // not used so far
 			h.at = e.consts.index(e.constBits(v))
@@ -307,6 +317,25 @@ func (e *emitter) at(h home, v int32, u int) amd64.Arg {
 		return e.consts.at(h.at)
 	}
 	panic(fmt.Sprintf("cpu: value %d of %s is lost", v, e.f.Name))
+}
+
+// column is the memory of a column, vector 0. Where that is listed, the code for its address is written: the operand is for
+// the very next instructions.
+func (e *emitter) column(p address) amd64.Arg {
+	if !p.listed {
+		return amd64.M(p.base, p.disp)
+	}
+	e.a.MovRM(rTemp, amd64.M(p.base, p.disp))
+	return amd64.MX(rTemp, rOffset, 1, 0)
+}
+
+// ahead is how many bytes further on listed columns are asked for early: the memory of a batch is far away. Measured: two
+// strips.
+func (e *emitter) ahead() int { return 2 * e.v * e.isa.bytes }
+
+// listed reports whether v is in a listed column, from where it is fetched before it is an operand.
+func (e *emitter) listed(v int32) bool {
+	return e.home[v].kind == inInput && e.in[e.home[v].at].listed
 }
 
 func (e *emitter) constBits(v int32) uint64 {
@@ -351,7 +380,11 @@ func (e *emitter) fetch(v int32, g int) {
 			if e.wide(v) {
 				e.op(&e.form(program.OpNarrow, true).Insn, e.number(vectors, g, u), 0, e.memory(v, u))
 			} else {
-				e.load(e.number(vectors, g, u), e.memory(v, u))
+				m := e.memory(v, u)
+				e.load(e.number(vectors, g, u), m)
+				if e.listed(v) {
+					e.a.Prefetch(m.Plus(e.ahead()))
+				}
 			}
 		}
 		return
@@ -387,7 +420,6 @@ func (e *emitter) masksIn() {
 			e.a.VEX(&amd64.StoreK, amd64.X, kTemp, 0, e.slot(s, masks, u))
 		}
 		e.home[v] = home{inSlot, s}
-		e.remember(int32(v))
 	}
 }
 
@@ -421,6 +453,7 @@ func (e *emitter) putColumn(to address, v int32, g int) {
 
 // putColumnBy does so by means of group t.
 func (e *emitter) putColumnBy(to address, v int32, g, t int) {
+	m := e.column(to)
 	for u := range e.v {
 		x := e.number(vectors, t, u)
 		switch {
@@ -429,7 +462,10 @@ func (e *emitter) putColumnBy(to address, v int32, g, t int) {
 		case e.nodes[v].typ == program.F32:
 			e.op(&e.form(program.OpWiden, false).Insn, x, 0, amd64.V(e.number(vectors, g, u)))
 		}
-		e.store(to.at(u*e.isa.bytes), x)
+		e.store(m.Plus(u*e.isa.bytes), x)
+		if to.listed {
+			e.a.PrefetchW(m.Plus(u*e.isa.bytes + e.ahead()))
+		}
 	}
 }
 
@@ -498,9 +534,6 @@ func (e *emitter) evict(c class, g int, at int32) {
 	}
 	e.files[c].holds[g] = empty
 	e.reg[v] = -1
-	if e.home[v].kind != inSlot {
-		e.forget(v)
-	}
 }
 
 func (e *emitter) temp(c class) int { return e.tempAt(c, e.now) }
@@ -523,26 +556,6 @@ func (e *emitter) assign(v int32, g int) {
 	c := e.class(v)
 	e.files[c].holds[g] = v
 	e.reg[v] = int8(g)
-	e.remember(v)
-}
-
-func (e *emitter) remember(v int32) {
-	if e.where[v] < 0 {
-		e.where[v] = int32(len(e.alive))
-		e.alive = append(e.alive, v)
-	}
-}
-
-func (e *emitter) forget(v int32) {
-	k := e.where[v]
-	if k < 0 {
-		return
-	}
-	last := e.alive[len(e.alive)-1]
-	e.alive[k] = last
-	e.where[last] = k
-	e.alive = e.alive[:len(e.alive)-1]
-	e.where[v] = -1
 }
 
 func (e *emitter) pin(v int32) {
@@ -599,7 +612,7 @@ type ref struct {
 const worthLoading = 2
 
 func (e *emitter) operand(v int32) ref {
-	if e.reg[v] < 0 && e.wide(v) {
+	if e.reg[v] < 0 && (e.wide(v) || e.listed(v)) {
 		e.inReg(v)
 	} else if e.reg[v] < 0 && e.home[v].kind != inConst {
 		left := 0
@@ -677,7 +690,6 @@ func (e *emitter) kill(v int32) {
 		e.freed = append(e.freed, h.at)
 		e.home[v] = home{}
 	}
-	e.forget(v)
 }
 
 // flush lets slots be used again. An instruction may still read what it was the
@@ -689,12 +701,11 @@ func (e *emitter) flush() {
 
 // sweep releases everything that nothing needs after position at.
 func (e *emitter) sweep(at int32) {
-	for k := 0; k < len(e.alive); {
-		v := e.alive[k]
-		if e.last[v] <= at && v >= e.cold {
-			e.kill(v)
-		} else {
-			k++
+	for ; e.swept < at; e.swept++ {
+		for v := e.ending[e.swept+1]; v >= 0; v = e.ends[v] {
+			if v >= e.cold {
+				e.kill(v)
+			}
 		}
 	}
 	e.flush()
@@ -720,7 +731,7 @@ func (e *emitter) define(i int32, g int) {
 	if first := e.firstOut[i]; first >= 0 {
 		e.files[e.class(i)].pinned |= 1 << g
 		e.putOutputs(i, g)
-		if e.class(i) == vectors && e.home[i].kind == nowhere {
+		if e.class(i) == vectors && e.home[i].kind == nowhere && !e.out[first].listed {
 			e.home[i] = home{inOutput, first}
 		}
 	}

@@ -117,9 +117,6 @@ func (e *emitter) clearRegs() {
 		for g, v := range e.files[c].holds {
 			if v >= 0 {
 				e.reg[v] = -1
-				if e.home[v].kind != inSlot {
-					e.forget(v)
-				}
 			}
 			e.files[c].holds[g] = empty
 		}
@@ -144,7 +141,6 @@ func (e *emitter) loopBlock(i int32) {
 		e.put(s, e.class(p), g)
 		e.unpin()
 		e.home[p] = home{inSlot, s}
-		e.remember(p)
 	}
 	e.allHome(i)
 	e.clearRegs()
@@ -245,12 +241,13 @@ func (e *emitter) anyLane(v int32) {
 	if e.v > 1 {
 		t := e.temp(vectors)
 		x = e.number(vectors, t, 0)
+		or := e.form(program.OpOr, false)
 		for u := 1; u < e.v; u++ {
 			from := n(0)
 			if u > 1 {
 				from = x
 			}
-			a.VEX(&amd64.OrY, amd64.Y, x, from, amd64.V(n(u)))
+			e.op(&or.Insn, x, from, amd64.V(n(u)))
 		}
 		e.drop(vectors, t)
 	}
@@ -271,9 +268,10 @@ func (e *emitter) allLanes(v int32) (some amd64.Cond) {
 	x := n(0)
 	if e.v > 1 {
 		t := e.temp(vectors)
+		and := e.form(program.OpAnd, false)
 		for u := 1; u < e.v; u++ {
 			d := e.number(vectors, t, 0)
-			a.VEX(&amd64.AndY, amd64.Y, d, x, amd64.V(n(u)))
+			e.op(&and.Insn, d, x, amd64.V(n(u)))
 			x = d
 		}
 		e.drop(vectors, t)
@@ -283,42 +281,37 @@ func (e *emitter) allLanes(v int32) (some amd64.Cond) {
 	return amd64.NE
 }
 
-// snapshot is where values are at some place in the code.
+// snapshot is what registers hold at some place in the code, and the homes of that. What they do not hold has a home that
+// does not change while it is needed.
 type snapshot struct {
-	alive []int32
-	reg   []int8
-	home  []home
 	holds [2][]int32
+	homes [2][]home
 }
 
-func (e *emitter) save() *snapshot {
-	s := &snapshot{alive: slices.Clone(e.alive), reg: make([]int8, len(e.alive)), home: make([]home, len(e.alive))}
-	for k, v := range s.alive {
-		s.reg[k], s.home[k] = e.reg[v], e.home[v]
-	}
+func (e *emitter) save() (s snapshot) {
 	for c := range e.files {
-		s.holds[c] = append([]int32(nil), e.files[c].holds...)
+		s.holds[c] = slices.Clone(e.files[c].holds)
+		for _, v := range s.holds[c] {
+			h := home{}
+			if v >= 0 {
+				h = e.home[v]
+			}
+			s.homes[c] = append(s.homes[c], h)
+		}
 	}
 	return s
 }
 
-func (e *emitter) restore(s *snapshot) {
-	for len(e.alive) > 0 {
-		v := e.alive[len(e.alive)-1]
-		e.reg[v] = -1
-		if e.home[v].kind == inSlot {
-			e.home[v] = home{}
-		}
-		e.forget(v)
-	}
-	for k, v := range s.alive {
-		e.reg[v], e.home[v] = s.reg[k], s.home[k]
-		e.remember(v)
-	}
+func (e *emitter) restore(s snapshot) {
+	e.clearRegs()
 	for c := range e.files {
 		copy(e.files[c].holds, s.holds[c])
+		for g, v := range s.holds[c] {
+			if v >= 0 {
+				e.reg[v], e.home[v] = int8(g), s.homes[c][g]
+			}
+		}
 	}
-	e.unpin()
 }
 
 // stay is where a value is kept while a guard's block is written.
@@ -349,7 +342,7 @@ func (e *emitter) guardBlock(i int32) int32 {
 	a.Bind(block)
 	indices := e.index
 	e.newIndices()
-	outer := e.cold
+	outer, swept := e.cold, e.swept
 	e.cold = i
 	var saved []stay
 	for c := range e.files {
@@ -380,15 +373,11 @@ func (e *emitter) guardBlock(i int32) int32 {
 		e.unpin()
 		saved = append(saved, stay{m, s})
 	}
-	for k := 0; k < len(e.alive); { // what was made inside is over
-		if v := e.alive[k]; v > i {
-			e.kill(v)
-		} else {
-			k++
-		}
+	for v := i + 1; v <= to; v++ { // what was made inside is over
+		e.kill(v)
 	}
 	e.flush()
-	e.cold = outer
+	e.cold, e.swept = outer, swept // what is around the block is still to be released
 	e.restore(before)
 	a.Use(main)
 	e.index = indices
@@ -448,7 +437,6 @@ func (e *emitter) otherwise(m int32) {
 			e.home[c] = home{}
 		}
 		e.reg[c] = -1
-		e.forget(c)
 	} else {
 		cl := e.class(m)
 		if cl == masks {

@@ -47,23 +47,30 @@ func (n *native) makeRun(p *program.Program) {
 	n.stages.MakeRun(p)
 }
 
-// runsWith reports whether the program can have runs with strips of so many vectors: the registers hold the state before the step, after it, and something to compute with. Pressure is
-// how many values the step has alive at once: with AVX2's few registers, moves between them and memory
-// would cost more than a run saves (measured).
-func (n *native) runsWith(vectors, pressure int) bool {
-	carried := 0
-	for k := n.fixed; k < len(n.stages.Kept); k++ {
-		if n.carries(k) {
-			carried++
-		}
-	}
-	groups := n.isa.regs / vectors
-	return n.stages.Run != nil && 2*carried+2 <= groups && (n.isa.zmm || pressure+carried <= groups)
+// fitsRun reports whether the program can have runs with strips of so many vectors: the registers hold the state before the
+// step, after it, and something to compute with.
+func (n *native) fitsRun(vectors int) bool {
+	return n.stages.Run != nil && 2*n.carriedSlots()+2 <= n.isa.regs/vectors
 }
 
-// lowerRun prepares the code of runs, nil where the program gets none.
-func (n *native) lowerRun(w *workspace, pressure int, ordered bool) *lowered {
-	if !n.runsWith(n.vectors, pressure) {
+// paysRun reports whether it also gains from them. The vectors must keep the processor busy while each waits for its own last
+// step, for which ordinary steps have the other strips. AVX2 can have few vectors, and moves between its few registers and
+// memory would cost more than a run saves (measured).
+func (n *native) paysRun(vectors int, step *lowered) bool {
+	if !n.fitsRun(vectors) {
+		return false
+	}
+	wait, busy := float64(step.wait()), step.cost*float64(vectors)
+	if !n.isa.zmm {
+		return step.pressure+n.carriedSlots() <= n.isa.regs/vectors && 2*wait <= busy
+	}
+	return wait <= busy
+}
+
+// lowerRun prepares the code of runs, nil where the program gets none: where they do not fit, or do not pay and are not wanted
+// all the same.
+func (n *native) lowerRun(w *workspace, step *lowered, ordered, all bool) *lowered {
+	if !n.paysRun(n.vectors, step) && !(all && n.fitsRun(n.vectors)) {
 		return nil
 	}
 	l := lower(w, n.stages.Run, 0, n.isa.zmm, ordered)
@@ -76,6 +83,17 @@ func (n *native) lowerRun(w *workspace, pressure int, ordered bool) *lowered {
 		}
 	}
 	return l
+}
+
+// carriedSlots is how many slots a run keeps in registers.
+func (n *native) carriedSlots() int {
+	count := 0
+	for k := n.fixed; k < len(n.stages.Kept); k++ {
+		if n.carries(k) {
+			count++
+		}
+	}
+	return count
 }
 
 // carries: slot k of Kept is one that a run keeps in registers.
@@ -155,7 +173,6 @@ func (n *native) emitRun(a *amd64.Asm, consts *constants, l *lowered) *emitter {
 			e.put(s, vectors, g)
 			e.drop(vectors, g)
 			e.home[v] = home{inSlot, s}
-			e.remember(v)
 		}
 	}
 	e.unpin()
@@ -224,7 +241,7 @@ func (n *native) emitRun(a *amd64.Asm, consts *constants, l *lowered) *emitter {
 	a.RI(amd64.Sub, rRun, 1)
 	a.JumpIf(amd64.NE, step)
 	for _, s := range state {
-		e.putColumnBy(address{rCur, int32(s.slot * n.column())}, s.input, s.group, s.group)
+		e.putColumnBy(address{base: rCur, disp: int32(s.slot * n.column())}, s.input, s.group, s.group)
 	}
 	a.MovRM(rRan, amd64.M(rFrame, frameRunLength))
 	n.advance(e, rRan, rCur)
@@ -244,7 +261,7 @@ func (e *emitter) pauseAfter(steps amd64.Reg) {
 
 // putState stores v as a column of the strip, wherever it is.
 func (e *emitter) putState(v int32, base amd64.Reg, at int) {
-	e.putColumn(address{base, int32(at)}, v, e.inReg(v))
+	e.putColumn(address{base: base, disp: int32(at)}, v, e.inReg(v))
 	e.unpin()
 }
 
@@ -254,6 +271,7 @@ func (n *native) spend(a *amd64.Asm) {
 	a.MovRM(rTemp, amd64.M(rFrame, frameRunBudget))
 	a.RR(amd64.Sub, rTemp, rRan)
 	a.MovMR(amd64.M(rFrame, frameRunBudget), rTemp)
+	a.RI(amd64.Cmp, rTemp, 1)
 	a.JumpIf(amd64.GE, left)
 	a.MovRI(rSteps, 1)
 	a.Bind(left)
@@ -288,7 +306,7 @@ func (e *emitter) extreme(d amd64.Reg, column amd64.Arg, greatest bool) {
 			if !greatest {
 				x, y = y, x
 			}
-			e.op(&e.form(program.OpILt, false).swap, 2, x, amd64.V(y))
+			e.op(&e.form(program.OpILt, false).first, 2, x, amd64.V(y))
 			e.a.VEX4(&e.form(program.OpSelect, false).Insn, 0, 0, amd64.V(1), 2)
 		}
 	}

@@ -112,6 +112,28 @@ func lower(w *workspace, f *program.Func, stored int, kmasks, ordered bool) *low
 	return l
 }
 
+// wait is the longest chain of operations from the inputs to the outputs that go to memory, by their latencies: what a step
+// that follows the one before at once waits for. There are no loops.
+func (l *lowered) wait() int {
+	at, most := make([]int, len(l.nodes)), 0
+	for i := range l.nodes {
+		x := &l.nodes[i]
+		if x.dead || x.op == program.OpConst || x.op == program.OpInput {
+			continue
+		}
+		for _, v := range x.args() {
+			if v >= 0 {
+				at[i] = max(at[i], at[v])
+			}
+		}
+		at[i] += latency(x.op)
+	}
+	for _, v := range l.out[:l.stored] {
+		most = max(most, at[v])
+	}
+	return most
+}
+
 func (l *lowered) resolve() {
 	f := l.f
 	root := l.mem.numbers.Make(len(f.Instrs))

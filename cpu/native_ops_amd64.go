@@ -128,7 +128,7 @@ func (e *emitter) instr(i int32) {
 				return
 			}
 			if x.not {
-				e.simple(i, &f.not, x.b, e.operand(x.a))
+				e.simple(i, &f.second, x.b, e.operand(x.a))
 				return
 			}
 			e.simple(i, &f.Insn, x.a, e.operand(x.b))
@@ -141,7 +141,7 @@ func (e *emitter) instr(i int32) {
 		}
 		in := &f.Insn
 		if x.not {
-			a, b, in = b, a, &f.not
+			a, b, in = b, a, &f.second
 		}
 		d := e.result(i)
 		for u := range e.v {
@@ -204,7 +204,7 @@ func (e *emitter) simpleArg(i int32, in *amd64.Insn, a int32, b amd64.Arg) {
 // or of a copy of one; of the other two one may be in memory.
 func (e *emitter) fma(i int32, f *form) {
 	x := &e.nodes[i]
-	in := [4]*amd64.Insn{&f.Insn, &f.swap, &f.not, &f.notSwap}[x.neg]
+	in := f.variants()[x.neg]
 	a, b, c := x.a, x.b, x.c
 	// free: v's register may be overwritten.
 	free := func(v, other, other2 int32) bool {
@@ -265,9 +265,6 @@ func (e *emitter) fma(i int32, f *form) {
 	if !fresh { // the register has changed hands
 		e.files[vectors].holds[d] = busy
 		e.reg[into] = -1
-		if e.home[into].kind != inSlot {
-			e.forget(into)
-		}
 	}
 	args := x.args()
 	e.release(i, args[:]...)
@@ -277,9 +274,9 @@ func (e *emitter) fma(i int32, f *form) {
 func (e *emitter) compare(i int32, f *form) {
 	x := &e.nodes[i]
 	a, b := x.a, x.b
-	in, swapped := &f.Insn, &f.swap
+	in, swapped := &f.Insn, &f.first
 	if x.not {
-		in, swapped = &f.not, &f.notSwap
+		in, swapped = &f.second, &f.both
 	}
 	if in.Name == "" || swapped.Name != "" && e.reg[a] < 0 && (e.reg[b] >= 0 || e.home[a].kind == inConst) {
 		a, b, in = b, a, swapped

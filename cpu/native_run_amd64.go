@@ -112,19 +112,21 @@ func addressOf(m []uint64) uintptr {
 
 // lanes is what one core works on.
 type lanes struct {
-	x       *nativeExecutable
-	frame   frame
-	memory  []uint64
-	scratch []uint64
-	in      []uint64 // the waiting samples' inputs, as columns
-	pool    []uint64
-	ended   []uint64
-	results []uint64 // of ended samples, as columns
-	fixed   []uint64
-	moving  [2][]uint64
-	number  []uint64 // column of the pool
-	strips  int      // in use
-	side    []int    // samples that Setup ended
+	x         *nativeExecutable
+	frame     frame
+	memory    []uint64
+	scratch   []uint64
+	in        []uint64 // inputs of less than a strip of samples, as columns
+	pool      []uint64
+	ended     []uint64
+	results   []uint64 // of ended samples, as columns
+	list      []uint64 // addresses of columns
+	fixed     []uint64
+	moving    [2][]uint64
+	number    []uint64 // column of the pool
+	strips    int      // in use
+	from, end int      // samples of the batch that are this core's and do not wait in the pool yet
+	side      []int    // samples that Setup ended
 }
 
 func (x *nativeExecutable) worker() *lanes {
@@ -138,8 +140,8 @@ func (x *nativeExecutable) worker() *lanes {
 	w := &lanes{x: x}
 	setupOut := len(x.stages.Setup.Out)
 	sizes := []int{ // bytes
-		x.below + x.above, x.inputs * pitch(x.poolLen), max(x.columns(), setupOut+1) * x.poolPitch(), x.columns() * x.endedPitch(),
-		x.results * x.endedPitch(), x.strips * x.fixedStrip(), x.strips * x.movingStrip(), x.strips * x.movingStrip(),
+		x.below + x.above, x.inputs * x.column(), max(x.columns(), setupOut+1) * x.poolPitch(), x.columns() * x.endedPitch(),
+		x.results * x.endedPitch(), 8 * max(x.inputs, x.results), x.strips * x.fixedStrip(), x.strips * x.movingStrip(), x.strips * x.movingStrip(),
 	}
 	total := 0
 	for i := range sizes {
@@ -148,7 +150,7 @@ func (x *nativeExecutable) worker() *lanes {
 	}
 	w.memory = aligned(total)
 	rest := w.memory
-	for i, s := range []*[]uint64{&w.scratch, &w.in, &w.pool, &w.ended, &w.results, &w.fixed, &w.moving[0], &w.moving[1]} {
+	for i, s := range []*[]uint64{&w.scratch, &w.in, &w.pool, &w.ended, &w.results, &w.list, &w.fixed, &w.moving[0], &w.moving[1]} {
 		*s, rest = rest[:sizes[i]:sizes[i]], rest[sizes[i]:]
 	}
 	w.number = w.pool[(x.columns()-1)*x.poolPitch()/8:][:x.poolLen]
@@ -191,16 +193,15 @@ func (x *nativeExecutable) Run(ctx context.Context, b *program.Batch) error {
 	if threads == 0 {
 		threads = runtime.GOMAXPROCS(0)
 	}
-	share := (b.N + threads - 1) / threads
 	threads = min(threads, (b.N+x.width()-1)/x.width()) // less than a strip is not worth sharing
 	var next atomic.Int64
 	if threads <= 1 {
-		return unfinished(b, &next, x.work(ctx, b, t, &next, b.N))
+		return unfinished(b, &next, x.work(ctx, b, t, &next, 1))
 	}
 	var wg sync.WaitGroup
 	errs := make([]error, threads)
 	for k := range threads {
-		wg.Go(func() { errs[k] = x.work(ctx, b, t, &next, share) })
+		wg.Go(func() { errs[k] = x.work(ctx, b, t, &next, threads) })
 	}
 	wg.Wait()
 	for _, err := range errs {
@@ -240,6 +241,9 @@ func (w *lanes) abandon(b *program.Batch) {
 	for _, s := range w.side {
 		zero(s)
 	}
+	for _, col := range b.Out {
+		clear(col[w.from:w.end])
+	}
 }
 
 // call runs one function of the code. It is never inlined: its check of the stack is where the goroutine can
@@ -250,43 +254,65 @@ func (w *lanes) call(offset int) {
 	enter(uintptr(unsafe.Pointer(&w.x.pages[0]))+uintptr(offset), &w.frame)
 }
 
-// mapColumns runs one of the functions that map columns to columns, for n samples.
-func (w *lanes) mapColumns(offset int, cost float64, in, out []uint64, n int) {
-	width := w.x.width()
-	chunk := w.x.budget(cost)
-	for first := 0; first < n; first += chunk * width {
-		w.frame.in = addressOf(in) + uintptr(8*first)
-		w.frame.out = addressOf(out) + uintptr(8*first)
-		w.frame.strips = min(chunk, (n-first+width-1)/width)
+// mapColumns runs one of the functions that map columns to columns, for whole strips that hold n samples.
+func (w *lanes) mapColumns(offset int, cost float64, in, out uintptr, n int) {
+	f, width, chunk := &w.frame, w.x.width(), w.x.budget(cost)
+	f.in, f.out, f.offset = in, out, 0
+	for left := (n + width - 1) / width; left > 0; left -= f.strips {
+		f.strips = min(chunk, left)
 		w.call(offset)
+		f.offset += f.strips * w.x.column()
+	}
+}
+
+// listed makes the list of a batch's columns, from entry first on in each, and returns its address. Whoever runs the batch
+// keeps the columns alive.
+func (w *lanes) listed(columns [][]float64, first int) uintptr {
+	for k, col := range columns {
+		w.list[k] = uint64(uintptr(unsafe.Pointer(&col[first])))
+	}
+	return addressOf(w.list)
+}
+
+// listedOwn does so with columns of the core's memory.
+func (w *lanes) listedOwn(columns []uint64, n, pitch int) uintptr {
+	for k := range n {
+		w.list[k] = uint64(addressOf(columns)) + uint64(k*pitch)
+	}
+	return addressOf(w.list)
+}
+
+// begin makes all lanes idle.
+func (w *lanes) begin() {
+	f := &w.frame
+	f.cur, f.next = addressOf(w.moving[0]), addressOf(w.moving[1])
+	f.active, f.poolNext, f.poolCount = 0, 0, 0
+	w.from, w.end, w.side = 0, 0, w.side[:0]
+	w.strips = w.x.strips
+	for s := range w.strips {
+		*w.running(s) = 0
 	}
 }
 
 // work runs samples until none are left or ctx ends; t is nil where no trace is wanted.
-func (x *nativeExecutable) work(ctx context.Context, b *program.Batch, t *tracing, next *atomic.Int64, share int) error {
+func (x *nativeExecutable) work(ctx context.Context, b *program.Batch, t *tracing, next *atomic.Int64, threads int) error {
 	w := x.worker()
 	defer x.release(w)
+	w.begin()
 	f := &w.frame
-	f.cur, f.next = addressOf(w.moving[0]), addressOf(w.moving[1])
-	w.side = w.side[:0]
-	f.active, f.poolNext, f.poolCount = 0, 0, 0
-	w.strips = x.strips
-	for s := range x.strips {
-		*w.running(s) = 0
-	}
 	steps := x.budget(x.cost[1])
 	done := ctx.Done()
 	for more := true; ; {
 		select {
 		case <-done:
-			if f.active > 0 || f.poolNext < f.poolCount || next.Load() < int64(b.N) {
+			if f.active > 0 || f.poolNext < f.poolCount || w.from < w.end || next.Load() < int64(b.N) {
 				w.abandon(b)
 				return ctx.Err()
 			}
 		default:
 		}
 		if more && f.poolNext == f.poolCount {
-			more = w.fill(b, next, share)
+			more = w.fill(b, next, threads)
 		}
 		w.place()
 		if f.active == 0 {
@@ -312,28 +338,47 @@ func (x *nativeExecutable) work(ctx context.Context, b *program.Batch, t *tracin
 	}
 }
 
-// fill makes the batch's next samples wait in the pool, and reports whether
-// there may be more.
-func (w *lanes) fill(b *program.Batch, next *atomic.Int64, share int) bool {
-	x, f := w.x, &w.frame
-	want := min(x.poolLen, max(1, share))
-	// Towards the end the shares get smaller, so that all cores end together.
-	if left := b.N - int(next.Load()); left < 4*want {
-		want = max(min(want, x.width()), min(want, left/4))
+// longestBlock is how many pools a core takes from the batch at once, at most: cores that work on neighbouring samples take
+// cache lines from each other (measured: shares of single pools take two cores a fifth longer).
+const longestBlock = 16
+
+// take makes a block of the batch's next samples this core's. Towards the end the blocks get smaller, so that all cores end
+// together.
+func (w *lanes) take(b *program.Batch, next *atomic.Int64, threads int) {
+	want := b.N
+	if threads > 1 {
+		width := w.x.width()
+		share := max(0, b.N-int(next.Load())) / (2 * threads)
+		want = min(longestBlock*w.x.poolLen, (share/width+1)*width)
 	}
-	first := int(next.Add(int64(want))) - want
-	n := min(want, b.N-first)
-	f.poolNext, f.poolCount = 0, max(0, n)
-	if n <= 0 {
+	end := int(next.Add(int64(want)))
+	w.from, w.end = min(end-want, b.N), min(end, b.N)
+}
+
+// fill makes samples wait in the pool, and reports whether there may be more.
+func (w *lanes) fill(b *program.Batch, next *atomic.Int64, threads int) bool {
+	x, f := w.x, &w.frame
+	if w.from == w.end {
+		w.take(b, next, threads)
+	}
+	first, n := w.from, min(x.poolLen, w.end-w.from)
+	w.from += n
+	f.poolNext, f.poolCount = 0, n
+	if n == 0 {
 		return false
 	}
-	for i := range b.In {
-		col := w.in[i*pitch(x.poolLen)/8:]
-		copy(floats(col[:n]), b.In[i][first:first+n])
+	whole := n / x.width() * x.width() // samples in strips that the code may read where they are
+	if whole > 0 {
+		w.mapColumns(x.setup, x.cost[0], w.listed(b.In, first), addressOf(w.pool), whole)
 	}
-	w.mapColumns(x.setup, x.cost[0], w.in, w.pool, n)
+	if whole < n {
+		for i, col := range b.In {
+			copy(floats(w.in[i*x.width():][:x.width()]), col[first+whole:first+n])
+		}
+		w.mapColumns(x.setup, x.cost[0], w.listedOwn(w.in, x.inputs, x.column()), addressOf(w.pool[whole:]), n-whole)
+	}
 	if !x.stages.Ended {
-		for i := range n {
+		for i := range w.number[:n] {
 			w.number[i] = uint64(first + i)
 		}
 		return first+n < b.N
@@ -378,14 +423,20 @@ func (w *lanes) now() []uint64 {
 
 // slot is the place of column c (see geometry) of a lane.
 func (w *lanes) slot(moving []uint64, c, strip, lane int) *uint64 {
+	return &w.column(moving, c, strip)[lane]
+}
+
+// column is column c of a strip.
+func (w *lanes) column(moving []uint64, c, strip int) []uint64 {
 	g := &w.x.geometry
-	if c >= g.fixed && c < g.columns()-1 {
-		return &moving[(strip*g.movingStrip()+(c-g.fixed)*g.column())/8+lane]
+	from, at := w.fixed, strip*g.fixedStrip()+c*g.column()
+	switch {
+	case c == g.columns()-1:
+		at = strip*g.fixedStrip() + g.fixed*g.column()
+	case c >= g.fixed:
+		from, at = moving, strip*g.movingStrip()+(c-g.fixed)*g.column()
 	}
-	if c == g.columns()-1 {
-		c = g.fixed
-	}
-	return &w.fixed[(strip*g.fixedStrip()+c*g.column())/8+lane]
+	return from[at/8:][:g.width()]
 }
 
 func (w *lanes) all() uint64 {
@@ -402,18 +453,27 @@ func (w *lanes) place() {
 		return
 	}
 	w.strips = x.strips
-	moving := w.now()
+	moving, all := w.now(), w.all()
 	for s := 0; s < x.strips && f.poolNext < f.poolCount; s++ {
 		r := w.running(s)
-		for idle := w.all() &^ *r; idle != 0 && f.poolNext < f.poolCount; idle &= idle - 1 {
-			l := bits.TrailingZeros64(idle)
-			for c := range x.columns() {
-				*w.slot(moving, c, s, l) = w.pool[c*x.poolPitch()/8+f.poolNext]
-			}
-			*r |= 1 << l
-			f.poolNext++
-			f.active++
+		idle := lowest(all&^*r, f.poolCount-f.poolNext)
+		if idle == 0 {
+			continue
 		}
+		for c := range x.columns() {
+			to, from := w.column(moving, c, s), w.pool[c*x.poolPitch()/8:][f.poolNext:f.poolCount]
+			if idle == all {
+				copy(to, from)
+				continue
+			}
+			for k, l := 0, idle; l != 0; k, l = k+1, l&(l-1) {
+				to[bits.TrailingZeros64(l)] = from[k]
+			}
+		}
+		*r |= idle
+		n := bits.OnesCount64(idle)
+		f.poolNext += n
+		f.active += n
 	}
 }
 
@@ -427,17 +487,27 @@ func (w *lanes) closeUp() {
 		from := w.running(last)
 		for s := 0; s < last && *from != 0; s++ {
 			to := w.running(s)
-			for idle := w.all() &^ *to; idle != 0 && *from != 0; idle &= idle - 1 {
-				l, k := bits.TrailingZeros64(idle), bits.TrailingZeros64(*from)
-				for c := range x.columns() {
-					*w.slot(moving, c, s, l) = *w.slot(moving, c, last, k)
+			idle := lowest(w.all()&^*to, bits.OnesCount64(*from))
+			move := lowest(*from, bits.OnesCount64(idle))
+			for c := range x.columns() {
+				there, here := w.column(moving, c, s), w.column(moving, c, last)
+				for i, k := idle, move; i != 0; i, k = i&(i-1), k&(k-1) {
+					there[bits.TrailingZeros64(i)] = here[bits.TrailingZeros64(k)]
 				}
-				*to |= 1 << l
-				*from &= *from - 1
 			}
+			*to |= idle
+			*from &^= move
 		}
 		w.strips--
 	}
+}
+
+// lowest is the lowest n of the bits that are set in m.
+func lowest(m uint64, n int) uint64 {
+	for k := bits.OnesCount64(m); k > n; k-- {
+		m &^= 1 << (bits.Len64(m) - 1)
+	}
+	return m
 }
 
 // collect writes the results of the samples that ended.
@@ -446,33 +516,53 @@ func (w *lanes) collect(b *program.Batch) {
 	if n == 0 {
 		return
 	}
-	w.mapColumns(x.final, x.cost[2], w.ended, w.results, n)
 	number := w.ended[(x.columns()-1)*x.endedPitch()/8:][:n]
-	// Samples often end in the order in which they began: long stretches of successive numbers are copied.
+	// Samples often end in the order in which they began: long stretches of successive numbers.
 	stretches := 1
-	for i := 1; i < n; i++ {
-		if number[i] != number[i-1]+1 {
+	for i, s := range number[1:] {
+		if s != number[i]+1 {
 			stretches++
 		}
 	}
-	for from := 0; from < n; {
-		to := n
-		if stretches > 1 && stretches <= n/16 {
-			for to = from + 1; to < n && number[to] == number[to-1]+1; to++ {
-			}
-		}
+	if stretches > n/16 {
+		w.report(0, n)
 		for k, out := range b.Out {
-			col := floats(w.results[k*x.endedPitch()/8:][from:to])
-			if stretches <= n/16 {
-				copy(out[number[from]:], col)
-				continue
-			}
+			col := floats(w.results[k*x.endedPitch()/8:][:n])
 			for i, s := range number {
 				out[s] = col[i]
 			}
 		}
-		from = to
+		return
 	}
+	for from, to := 0, 0; from < n; from = to {
+		to = n
+		if stretches > 1 {
+			for to = from + 1; to < n && number[to] == number[to-1]+1; to++ {
+			}
+		}
+		w.collectStretch(b, int(number[from]), from, to-from)
+	}
+}
+
+// collectStretch writes the results of n ended samples from entry from on, whose numbers follow one another from first.
+func (w *lanes) collectStretch(b *program.Batch, first, from, n int) {
+	x := w.x
+	whole := n / x.width() * x.width() // samples in strips whose results the code may write where they belong
+	if whole > 0 {
+		w.mapColumns(x.final, x.cost[2], addressOf(w.ended[from:]), w.listed(b.Out, first), whole)
+	}
+	if whole < n {
+		w.report(from+whole, n-whole)
+		for k, out := range b.Out {
+			copy(out[first+whole:], floats(w.results[k*x.endedPitch()/8:][:n-whole]))
+		}
+	}
+}
+
+// report writes the results of n ended samples from entry from on to the first entries of the columns of results.
+func (w *lanes) report(from, n int) {
+	x := w.x
+	w.mapColumns(x.final, x.cost[2], addressOf(w.ended[from:]), w.listedOwn(w.results, x.results, x.endedPitch()), n)
 }
 
 // finishSide runs the samples that ended at once. They report what Setup makes of

@@ -37,12 +37,16 @@ type row struct {
 	ymm   form
 }
 
-// form is an instruction with its variants: of a comparison, the one with operands exchanged, and
-// the negations of both; of an FMA, those for -(a*b)+c, a*b-c and -(a*b)-c. A variant without a name does not exist.
+// form is an instruction with its variants: the one with a first thing the other way round, with a second, and with both. Of a
+// comparison the first is the order of its operands and the second its truth, of an FMA they are the signs of the product and of
+// the addend, and of an And the second is the truth of its first operand. A variant without a name does not exist.
 type form struct {
 	amd64.Insn
-	swap, not, notSwap amd64.Insn
+	first, second, both amd64.Insn
 }
+
+// variants are the instructions of f, of an FMA in the order of node.neg.
+func (f *form) variants() []*amd64.Insn { return []*amd64.Insn{&f.Insn, &f.first, &f.second, &f.both} }
 
 const (
 	w0 = 0
@@ -60,30 +64,38 @@ func f64(name string, w, op uint8) form {
 
 func q(name string, opmap, w, op uint8) form { return form{Insn: insn(name, amd64.P66, opmap, w, op)} }
 
-func imm(name string, w, op uint8, v int16) form {
-	in := insn(name, amd64.P66, amd64.M0F3A, w, op)
-	in.Imm = v
-	return form{Insn: in}
+// noSource is an instruction without a source besides its register or memory operand.
+func noSource(f form) form {
+	f.Operands = amd64.DstRM
+	return f
+}
+
+// round is an instruction that rounds to an integer. Its mode stands in the low bits, 8: no inexact exception.
+func round(name string, w uint8, mode int16) form {
+	in := insn(name, amd64.P66, amd64.M0F3A, w, 0x09)
+	in.Imm = 8 | mode
+	return noSource(form{Insn: in})
 }
 
 // cmp is vcmppd with a predicate, quiet, so that it raises no flag that anybody
 // could have unmasked: ordered ones are false with a NaN, unordered ones true.
-func cmp(w uint8, name string, predicate int16) amd64.Insn {
+func cmp(w uint8, to amd64.Class, name string, predicate int16) amd64.Insn {
 	in := insn("vcmp"+name+"pd", amd64.P66, amd64.M0F, w, 0xc2)
-	in.Imm, in.Hide = predicate, true
+	in.Imm, in.Hide, in.Dst = predicate, true, to
 	return in
 }
 
-func compare(w uint8) (lt, le, eq form) {
-	lt = form{cmp(w, "lt_oq", 17), cmp(w, "gt_oq", 30), cmp(w, "nlt_uq", 21), cmp(w, "ngt_uq", 26)}
-	le = form{cmp(w, "le_oq", 18), cmp(w, "ge_oq", 29), cmp(w, "nle_uq", 22), cmp(w, "nge_uq", 25)}
-	eq = form{cmp(w, "eq", 0), cmp(w, "eq", 0), cmp(w, "neq", 4), cmp(w, "neq", 4)}
+func compare(w uint8, to amd64.Class) (lt, le, eq form) {
+	c := func(name string, predicate int16) amd64.Insn { return cmp(w, to, name, predicate) }
+	lt = form{c("lt_oq", 17), c("gt_oq", 30), c("nlt_uq", 21), c("ngt_uq", 26)}
+	le = form{c("le_oq", 18), c("ge_oq", 29), c("nle_uq", 22), c("nge_uq", 25)}
+	eq = form{c("eq", 0), c("eq", 0), c("neq", 4), c("neq", 4)}
 	return lt, le, eq
 }
 
 func cmpq(name string, predicate int16) amd64.Insn {
 	in := insn("vpcmp"+name+"q", amd64.P66, amd64.M0F3A, w1, 0x1f)
-	in.Imm, in.Hide = predicate, true
+	in.Imm, in.Hide, in.Dst = predicate, true, amd64.Mask
 	return in
 }
 
@@ -110,13 +122,16 @@ func single(in amd64.Insn) amd64.Insn {
 	return in
 }
 
-func mask(name string, op uint8) form { return q(name, amd64.M0F, w0, op) }
-
 var (
-	ltZ, leZ, eqZ = compare(w1)
-	ltY, leY, eqY = compare(w0)
-	unsigned      = form{Insn: amd64.Insn{Name: "vpmovzxdq", PP: amd64.P66, Map: amd64.M0F38, Op: 0x35, Imm: -1, Half: amd64.HalfRM}}
-	notZ          = form{Insn: insn("knotb", amd64.P66, amd64.M0F, w0, 0x44)}
+	ltZ, leZ, eqZ = compare(w1, amd64.Mask)
+	ltY, leY, eqY = compare(w0, amd64.Vector)
+	equalY        = insn("vpcmpeqq", amd64.P66, amd64.M0F38, w0, 0x29)
+	notZ          = amd64.Insn{Name: "knotb", PP: amd64.P66, Map: amd64.M0F, Op: 0x44, Imm: -1, Operands: amd64.DstRM, Dst: amd64.Mask, RM: amd64.Mask, Mem: amd64.Never}
+	widen         = amd64.Insn{Name: "vcvtps2pd", PP: amd64.PNone, Map: amd64.M0F, Op: 0x5a, Imm: -1, Half: amd64.HalfRM, Operands: amd64.DstRM}
+	narrow        = amd64.Insn{Name: "vcvtpd2ps", PP: amd64.P66, Map: amd64.M0F, W: w1, Op: 0x5a, Imm: -1, Half: amd64.HalfRegs, Operands: amd64.DstRM}
+	unsigned      = amd64.Insn{Name: "vpmovzxdq", PP: amd64.P66, Map: amd64.M0F38, Op: 0x35, Imm: -1, Half: amd64.HalfRM, Operands: amd64.DstRM, Mem: amd64.Whole}
+	gather        = amd64.Insn{Name: "vgatherqpd", PP: amd64.P66, Map: amd64.M0F38, W: w1, Op: 0x93, Imm: -1, Operands: amd64.DstRM, Mem: amd64.Indexed}
+	blendY        = amd64.Insn{Name: "vblendvpd", PP: amd64.P66, Map: amd64.M0F3A, Op: 0x4b, Imm: -1, Operands: amd64.DstSrcRMSel}
 )
 
 // The emitter's table is every operation that computes: rows64, rows32 and rowsOnce. Inputs, constants, LoopOut, and the bits
@@ -128,27 +143,26 @@ var rows64 = []row{
 	{program.OpSub, shBinary, 0, f64("vsubpd", w1, 0x5c), f64("vsubpd", w0, 0x5c)},
 	{program.OpMul, shCommute, 0, f64("vmulpd", w1, 0x59), f64("vmulpd", w0, 0x59)},
 	{program.OpDiv, shBinary, 0, f64("vdivpd", w1, 0x5e), f64("vdivpd", w0, 0x5e)},
-	{program.OpSqrt, shUnary, 0, f64("vsqrtpd", w1, 0x51), f64("vsqrtpd", w0, 0x51)},
+	{program.OpSqrt, shUnary, 0, noSource(f64("vsqrtpd", w1, 0x51)), noSource(f64("vsqrtpd", w0, 0x51))},
 	{program.OpFMA, shFMA, 0, fma(), fma()},
 	{program.OpNeg, shConst, 1 << 63, f64("vxorpd", w1, 0x57), f64("vxorpd", w0, 0x57)},
 	{program.OpAbs, shConst, 1<<63 - 1, f64("vandpd", w1, 0x54), f64("vandpd", w0, 0x54)},
-	// Rounding mode in the low bits, 8: no inexact exception.
-	{program.OpRound, shUnary, 0, imm("vrndscalepd", w1, 0x09, 8|0), imm("vroundpd", w0, 0x09, 8|0)},
-	{program.OpFloor, shUnary, 0, imm("vrndscalepd", w1, 0x09, 8|1), imm("vroundpd", w0, 0x09, 8|1)},
-	{program.OpTrunc, shUnary, 0, imm("vrndscalepd", w1, 0x09, 8|3), imm("vroundpd", w0, 0x09, 8|3)},
+	{program.OpRound, shUnary, 0, round("vrndscalepd", w1, 0), round("vroundpd", w0, 0)},
+	{program.OpFloor, shUnary, 0, round("vrndscalepd", w1, 1), round("vroundpd", w0, 1)},
+	{program.OpTrunc, shUnary, 0, round("vrndscalepd", w1, 3), round("vroundpd", w0, 3)},
 	{program.OpLt, shCompare, 0, ltZ, ltY},
 	{program.OpLe, shCompare, 0, leZ, leY},
 	{program.OpEq, shCompare, 0, eqZ, eqY},
-	{program.OpSelect, shBlend, 0, q("vblendmpd", amd64.M0F38, w1, 0x65), q("vblendvpd", amd64.M0F3A, w0, 0x4b)},
-	{program.OpTable, shGather, 0, q("vgatherqpd", amd64.M0F38, w1, 0x93), q("vgatherqpd", amd64.M0F38, w1, 0x93)},
+	{program.OpSelect, shBlend, 0, q("vblendmpd", amd64.M0F38, w1, 0x65), form{Insn: blendY}},
+	{program.OpTable, shGather, 0, form{Insn: gather}, form{Insn: gather}},
 }
 
 // rows32 are the same on F32s.
 var rows32 = func() (s []row) {
 	for _, r := range rows64 {
 		if r.op != program.OpTable { // what it gives is narrowed
-			for _, f := range []*form{&r.zmm, &r.ymm} {
-				*f = form{single(f.Insn), single(f.swap), single(f.not), single(f.notSwap)}
+			for _, in := range append(r.zmm.variants(), r.ymm.variants()...) {
+				*in = single(*in)
 			}
 			r.with = twice(r.with >> 32)
 		}
@@ -162,20 +176,20 @@ func twice(bits uint64) uint64 { return bits<<32 | bits }
 
 // rowsOnce are the operations that exist once.
 var rowsOnce = []row{
-	{program.OpWiden, shUnary, 0, form{Insn: amd64.Widen}, form{Insn: amd64.Widen}},
-	{program.OpNarrow, shUnary, 0, form{Insn: amd64.Narrow}, form{Insn: amd64.Narrow}},
-	{program.OpBits, shUnary, 0, unsigned, unsigned}, // of an F32
+	{program.OpWiden, shUnary, 0, form{Insn: widen}, form{Insn: widen}},
+	{program.OpNarrow, shUnary, 0, form{Insn: narrow}, form{Insn: narrow}},
+	{program.OpBits, shUnary, 0, form{Insn: unsigned}, form{Insn: unsigned}}, // of an F32
 	{program.OpILt, shCompare, 0,
 		form{cmpq("lt", 1), cmpq("nle", 6), cmpq("nlt", 5), cmpq("le", 2)},
-		form{swap: insn("vpcmpgtq", amd64.P66, amd64.M0F38, w0, 0x37)}}, // only greater-than exists
+		form{first: insn("vpcmpgtq", amd64.P66, amd64.M0F38, w0, 0x37)}}, // only greater-than exists
 	{program.OpIEq, shCompare, 0,
 		form{cmpq("eq", 0), cmpq("eq", 0), cmpq("neq", 4), cmpq("neq", 4)},
-		form{Insn: amd64.EqY, swap: amd64.EqY}},
+		form{Insn: equalY, first: equalY}},
 	{program.OpAnd, shLogic, 0,
-		form{Insn: mask("kandb", 0x41).Insn, not: mask("kandnb", 0x42).Insn},
-		form{Insn: f64("vandpd", w0, 0x54).Insn, not: f64("vandnpd", w0, 0x55).Insn}},
-	{program.OpOr, shLogic, 0, mask("korb", 0x45), f64("vorpd", w0, 0x56)},
-	{program.OpNot, shNot, 1<<64 - 1, notZ, f64("vxorpd", w0, 0x57)},
+		form{Insn: amd64.KAnd, second: amd64.KAndN},
+		form{Insn: f64("vandpd", w0, 0x54).Insn, second: f64("vandnpd", w0, 0x55).Insn}},
+	{program.OpOr, shLogic, 0, form{Insn: amd64.KOr}, f64("vorpd", w0, 0x56)},
+	{program.OpNot, shNot, 1<<64 - 1, form{Insn: notZ}, f64("vxorpd", w0, 0x57)},
 	{program.OpIAdd, shCommute, 0, q("vpaddq", amd64.M0F, w1, 0xd4), q("vpaddq", amd64.M0F, w0, 0xd4)},
 	{program.OpISub, shBinary, 0, q("vpsubq", amd64.M0F, w1, 0xfb), q("vpsubq", amd64.M0F, w0, 0xfb)},
 	{program.OpMulU32, shCommute, 0, q("vpmuludq", amd64.M0F, w1, 0xf4), q("vpmuludq", amd64.M0F, w0, 0xf4)},

@@ -67,7 +67,7 @@ func (w *lanes) trace(t *tracing) {
 			copy(to[s*width:(s+1)*width], from[at+s*strip:])
 		}
 	}
-	w.mapColumns(x.final, x.cost[2], w.ended, w.results, w.strips*width)
+	w.report(0, w.strips*width)
 	iteration := floats(w.results[t.iteration*pitch:])
 	for s := range w.strips {
 		number := w.fixed[s*x.fixedStrip()/8+x.fixed*width:][:width]

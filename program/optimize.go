@@ -188,8 +188,11 @@ func (l *flow) live(out []Value, gone []bool) []bool {
 			mark(l.end[at])
 		}
 		if in.Op == OpLoad {
-			for _, s := range l.stores[in.Imm&0xffffffff] {
-				mark(int32(s))
+			// The first load of an array marks all its stores.
+			if stores := l.stores[in.Imm&0xffffffff]; len(stores) > 0 && !live[stores[0]] {
+				for _, s := range stores {
+					mark(int32(s))
+				}
 			}
 		}
 	}

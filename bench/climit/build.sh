@@ -5,7 +5,7 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 out=${1:?usage: build.sh FILE}
 mkdir -p "$(dirname "$out")"
-"${CC:-gcc}" -O3 -march=native -ffp-contract=off -Wall -Wextra -o "$out" "$here"/*.c -lm -lpthread
+"${CC:-gcc}" -O3 -march=native -fschedule-insns -fsched-pressure -ffp-contract=off -Wall -Wextra -o "$out" "$here"/*.c -lm -lpthread
 code=$(objdump -d --no-show-raw-insn "$out" | awk '/^[0-9a-f]+ <run_/ {on = 1} /^$/ {on = 0} on')
 wide=$(printf '%s\n' "$code" | grep -cE 'vfn?m(add|sub)[0-9]*pd.*zmm' || true)
 scalar=$(printf '%s\n' "$code" | grep -cE 'v(fn?m(add|sub)[0-9]*|mul|add|sub|div|sqrt)sd' || true)

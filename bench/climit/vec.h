@@ -25,7 +25,8 @@ INLINE mask eq(vec a, vec b) { return _mm512_cmp_pd_mask(a, b, _CMP_EQ_OQ); }
 INLINE __m512i bits(vec a) { return _mm512_castpd_si512(a); }
 INLINE vec from(__m512i a) { return _mm512_castsi512_pd(a); }
 
-/* Lanes for which a fast path does not hold are computed one by one. */
+/* Lanes for which a fast path does not hold are noted in *far; exactly: computed one by one. The loop that must be fast
+   only notes them, for a call in it, even one that is never made, leaves no vector in a register. */
 static __attribute__((noinline, cold)) vec lanewise(double f(double), vec x, vec y, mask m) {
   double a[8], r[8];
   _mm512_storeu_pd(a, x);
@@ -35,7 +36,7 @@ static __attribute__((noinline, cold)) vec lanewise(double f(double), vec x, vec
   return _mm512_loadu_pd(r);
 }
 
-INLINE vec vexp(vec x) {
+INLINE vec vexp(vec x, int exactly, mask *far) {
   const vec shift = set(0x1.8p52 + 1023);
   vec t = fma_(x, set(0x1.71547652b82fep0), shift), k = sub(t, shift);
   vec r = fma_(k, set(-5.497923018708371e-14), fma_(k, set(-0.6931471805598903), x));
@@ -50,12 +51,12 @@ INLINE vec vexp(vec x) {
   even = fma_(z, even, set(0.5000000000000006));
   vec p = add(fma_(z, fma_(r, odd, even), r), set(1));
   vec y = mul(p, from(_mm512_slli_epi64(bits(t), 52)));
-  mask far = lt(set(708), mag(x));
-  if (__builtin_expect(far, 0)) y = lanewise(exp, x, y, far);
-  return y;
+  mask m = lt(set(708), mag(x));
+  *far |= m;
+  return exactly && m ? lanewise(exp, x, y, m) : y;
 }
 
-INLINE void vsincos(vec x, vec *sine, vec *cosine) {
+INLINE void vsincos(vec x, vec *sine, vec *cosine, int exactly, mask *far) {
   const vec shift = set(0x1.8p52);
   vec ax = mag(x), t = fma_(ax, set(0.6366197723675814), shift), n = sub(t, shift);
   vec r1 = fma_(n, set(-1.5707963267948966), ax), r = fma_(n, set(-6.12323399538461e-17), r1);
@@ -81,10 +82,11 @@ INLINE void vsincos(vec x, vec *sine, vec *cosine) {
   __m512i fc = _mm512_and_si512(_mm512_slli_epi64(_mm512_add_epi64(q, one), 62), top);
   *sine = from(_mm512_xor_si512(bits(pick(odd, c, s)), fs));
   *cosine = from(_mm512_xor_si512(bits(pick(odd, s, c)), fc));
-  mask far = lt(set(0x1p20), ax);
-  if (__builtin_expect(far, 0)) {
-    *sine = lanewise(sin, x, *sine, far);
-    *cosine = lanewise(cos, x, *cosine, far);
+  mask m = lt(set(0x1p20), ax);
+  *far |= m;
+  if (exactly && m) {
+    *sine = lanewise(sin, x, *sine, m);
+    *cosine = lanewise(cos, x, *cosine, m);
   }
 }
 #endif

@@ -11,20 +11,33 @@ const mustConverge = 0.99
 
 // check compares a competitor's answers with those of the portable engine on the same samples, and
 // says in words how well they agree.
-func check(w *work, got, reference [][]float64) (string, error) {
+func check(w *work, peer string, got, reference [][]float64) (string, error) {
 	for c := range got {
 		if len(got[c]) > len(reference[c]) {
 			return "", fmt.Errorf("%d answers, the reference has %d", len(got[c]), len(reference[c]))
 		}
 	}
 	if w.fixed() {
-		return checkIterates(w, got, reference)
+		return checkIterates(w, w.strays[peer], got, reference)
 	}
 	return checkMinima(w, got)
 }
 
-// checkIterates is for a fixed number of iterations: everybody must be at the same point, but for the item's strays.
-func checkIterates(w *work, got, reference [][]float64) (string, error) {
+// checkBits is for Invar's engines: they give the same bits, all NaNs being one value.
+func checkBits(got, reference [][]float64) error {
+	for c, name := range []string{"x0", "x1", "loss"} {
+		for i, x := range got[c] {
+			want := reference[c][i]
+			if math.Float64bits(x) != math.Float64bits(want) && !(math.IsNaN(x) && math.IsNaN(want)) {
+				return fmt.Errorf("sample %d: %s is %v, the portable engine's %v; the same bits are wanted", i, name, x, want)
+			}
+		}
+	}
+	return nil
+}
+
+// checkIterates is for a fixed number of iterations: everybody must be at the same point, but for a fraction of the samples that may stray.
+func checkIterates(w *work, mayStray float64, got, reference [][]float64) (string, error) {
 	worst, strays := 0.0, 0
 samples:
 	for i := range got[0] {
@@ -38,7 +51,7 @@ samples:
 				d = 0
 			}
 			if !(d <= w.tolerance) {
-				if strays++; float64(strays) <= w.strays*float64(len(got[0])) {
+				if strays++; float64(strays) <= mayStray*float64(len(got[0])) {
 					continue samples
 				}
 				return "", fmt.Errorf("sample %d from (%v, %v): %s is %v, ours %v; off by %.2g, allowed is %.0e", i, w.x[0][i], w.x[1][i], name, got[c][i], reference[c][i], d, w.tolerance)

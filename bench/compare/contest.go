@@ -79,7 +79,10 @@ func (c *config) contest(it *item) (*outcome, error) {
 	}
 	answers, _ := reference.results()
 
-	o := &outcome{item: it, samples: n, entries: c.entries(it)}
+	o := &outcome{item: it, samples: n}
+	if o.entries, err = c.entries(it); err != nil {
+		return nil, err
+	}
 	defer func() {
 		for _, e := range o.entries {
 			e.c.close()
@@ -130,8 +133,14 @@ func (e *entry) enter(w *work, reference [][]float64) error {
 	if err != nil {
 		return err
 	}
-	if e.agrees, err = check(w, got, reference); err != nil {
+	if e.agrees, err = check(w, e.peer, got, reference); err != nil {
 		return fmt.Errorf("wrong answer: %w", err)
+	}
+	if _, ok := e.c.(*ours); ok {
+		if err := checkBits(got, reference); err != nil {
+			return fmt.Errorf("wrong answer: %w", err)
+		}
+		e.agrees += ", the same bits"
 	}
 	return nil
 }
@@ -187,7 +196,7 @@ func python(script string, args ...string) func(*config, int) competitor {
 }
 
 // entries are the competitors for an item: the engine under test first.
-func (c *config) entries(it *item) []*entry {
+func (c *config) entries(it *item) ([]*entry, error) {
 	var all []*entry
 	for _, t := range c.threads {
 		if c.device != nil {
@@ -196,7 +205,7 @@ func (c *config) entries(it *item) []*entry {
 		}
 		e, err := newEngine(c.engine, t)
 		if err != nil {
-			return []*entry{{peer: engineUnderTest, threads: t, c: &ours{}, failed: err}}
+			return nil, err
 		}
 		all = append(all, &entry{peer: engineUnderTest, threads: t, c: &ours{engine: e}})
 	}
@@ -213,7 +222,7 @@ func (c *config) entries(it *item) []*entry {
 			}
 		}
 	}
-	return all
+	return all, nil
 }
 
 // engineUnderTest is the row of the engine that --engine chose.

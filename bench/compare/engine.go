@@ -32,7 +32,7 @@ func newEngine(name string, threads int) (program.Engine, error) {
 	case name == "native", name == "auto":
 		return cpu.Native{Threads: threads}, nil
 	}
-	return nil, fmt.Errorf("engine %q: auto, native, portable are allowed", name)
+	return nil, usagef("--engine %s: auto, native, portable are allowed", name)
 }
 
 func (o *ours) load(w *work, n int) (err error) {

@@ -66,7 +66,7 @@ func (c *config) gpuBenchmark(f *pflag.FlagSet) error {
 	if err := c.check(); err != nil {
 		return err
 	}
-	r := &results{began: load()}
+	r := &findings{began: load()}
 	limits := map[string]limit{}
 	for _, it := range items {
 		if len(c.only) > 0 && !slices.Contains(c.only, it.name) {
@@ -100,7 +100,7 @@ type limit struct {
 
 func (l limit) nsPerSample() float64 { return l.operations / l.rate * 1e9 }
 
-func (c *config) writeGPU(r *results, limits map[string]limit) error {
+func (c *config) writeGPU(r *findings, limits map[string]limit) error {
 	var b strings.Builder
 	p := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	p("# Benchmark results on a GPU\n")

@@ -37,7 +37,6 @@ type competitor interface {
 // Any answer may be "error TEXT" instead.
 type child struct {
 	command []string
-	dir     string
 	threads int
 
 	cmd    *exec.Cmd
@@ -54,7 +53,6 @@ const patience = 10 * time.Minute
 
 func (c *child) start() error {
 	c.cmd = exec.Command(c.command[0], c.command[1:]...)
-	c.cmd.Dir = c.dir
 	// Nothing of a caller's settings may change the number of threads.
 	c.cmd.Env = append(os.Environ(), "XLA_FLAGS=", "JAX_PLATFORMS=cpu", "PYTHONDONTWRITEBYTECODE=1")
 	c.log = &tail{}

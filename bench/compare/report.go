@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"os"
@@ -13,8 +14,8 @@ import (
 	"time"
 )
 
-// results is everything that a benchmark found.
-type results struct {
+// findings is everything that a benchmark found.
+type findings struct {
 	began, ended string // load averages
 	outcomes     []*outcome
 	scalings     []scaling
@@ -25,7 +26,7 @@ type results struct {
 }
 
 // write writes RESULTS.md.
-func (c *config) write(r *results, file string) error {
+func (c *config) write(r *findings, file string) error {
 	var b strings.Builder
 	p := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	p("# Benchmark results\n")
@@ -54,58 +55,59 @@ func (c *config) write(r *results, file string) error {
 	c.scaleTable(p, r)
 	if r.goBench != "" {
 		p("## Go benchmarks\n")
-		p("`%s`: time to compile each built-in problem with each method (per operation), its growth with the size of the\nprogram, time and memory of sweeps.\n", strings.Join(goBenchCommand, " "))
+		p("`%s`: time to compile each built-in problem with each method (per operation), its growth with the size of the\nprogram, time per operation of long programs, time and memory of sweeps, and what of the main job is not arithmetic.\n", strings.Join(goBenchCommand, " "))
 		p("```\n%s\n```\n", strings.TrimSpace(r.goBench))
 	}
 	p("## Commands\n")
 	p("    %s", c.commandLine)
 	p("    bench/venv.sh %s          # the Python peers, pinned in bench/requirements.txt", venv)
-	p("    bench/climit/build.sh %s      # gcc -O3 -march=native, and a check of the machine code", climit)
+	p("    bench/climit/build.sh %s      # gcc, and a check of the machine code", climit)
 	p("\nOne thread: the process is bound to one processor (JAX, optimistix, SciPy), or works with one thread (the others).")
 	return os.WriteFile(file, []byte(b.String()), 0o644)
 }
 
-// compileTimes finds, in the output of the Go benchmarks, the longest time to compile a built-in problem in
-// ns, and how much more an instruction takes in the largest program of BenchmarkCompileSize than in
-// the one that takes least. Zero: not there.
-func compileTimes(output string) (slowest, grows float64) {
-	least, last := math.Inf(1), 0.0
-	for _, line := range strings.Split(output, "\n") {
+// metrics are the values of a unit that Go benchmarks printed whose name begins so, in their order.
+func metrics(output, name, unit string) []float64 {
+	var all []float64
+	for line := range strings.Lines(output) {
 		f := strings.Fields(line)
 		for i := 1; i < len(f); i++ {
-			v, err := strconv.ParseFloat(f[i-1], 64)
-			switch {
-			case err != nil:
-			case strings.HasPrefix(f[0], "BenchmarkCompile/") && f[i] == "ns/op":
-				slowest = max(slowest, v)
-			case strings.HasPrefix(f[0], "BenchmarkCompileSize/") && f[i] == "ns/instruction":
-				least, last = min(least, v), v
+			if v, err := strconv.ParseFloat(f[i-1], 64); err == nil && f[i] == unit && strings.HasPrefix(f[0], name) {
+				all = append(all, v)
 			}
 		}
 	}
-	if last > 0 {
-		grows = last / least
-	}
-	return slowest, grows
+	return all
 }
 
-// mainJob finds, in the output of the Go benchmarks, the part of the main job's wall time in percent that is not arithmetic. Zero:
-// not there.
-func mainJob(output string) float64 {
-	for _, line := range strings.Split(output, "\n") {
-		f := strings.Fields(line)
-		for i := 1; i < len(f); i++ {
-			if v, err := strconv.ParseFloat(f[i-1], 64); err == nil && f[i] == "around-%" && strings.HasPrefix(f[0], "BenchmarkJob/--alpha") {
-				return v
-			}
-		}
+// job is a way to run the main job.
+type job struct {
+	key  string // of its notes and its profile
+	work string
+	unit string // of what BenchmarkJob reports
+	keep bool   // with a result folder
+}
+
+var jobs = []job{
+	{"main-job", "the main job, what is around its arithmetic", "around-%", false},
+	{"main-job-out", "the main job with --out, what is around its arithmetic", "around-out-%", true},
+}
+
+// mostAround is the part of a job's wall time in percent that may not be arithmetic.
+const mostAround = 20
+
+// around is the part of the job's wall time in percent that is not arithmetic, if the Go benchmarks printed it.
+func (j job) around(output string) (part float64, ok bool) {
+	all := metrics(output, "BenchmarkJob/"+strings.ReplaceAll(mainJob, " ", "_"), j.unit)
+	if len(all) == 0 {
+		return 0, false
 	}
-	return 0
+	return all[0], true
 }
 
 type printer func(format string, args ...any)
 
-func (c *config) peerTable(p printer, r *results) {
+func (c *config) peerTable(p printer, r *findings) {
 	p("## Competitors\n")
 	p("| name | what | version |\n|---|---|---|")
 	version := map[string]string{}
@@ -128,10 +130,11 @@ func (c *config) peerTable(p printer, r *results) {
 	p("")
 }
 
-func (c *config) targetTable(p printer, r *results) {
+func (c *config) targetTable(p printer, r *findings) {
 	p("## Targets\n")
 	p("| against | work | threads | target | measured | |\n|---|---|---|---|---|---|")
 	var missed []verdict
+	var beaten []string
 	for _, t := range targets {
 		for _, o := range r.outcomes {
 			for _, v := range verdicts(o) {
@@ -143,11 +146,14 @@ func (c *config) targetTable(p printer, r *results) {
 					what = "**missed**"
 					missed = append(missed, v)
 				}
+				if v.most > 0 && v.value < 1 {
+					beaten = append(beaten, fmt.Sprintf("%s (threads: %d)", v.item, v.threads))
+				}
 				want := v.want()
 				if v.info {
 					want, what = "", "for information"
 				}
-				measured := number(v.value)
+				measured := beside(v.value, v.bound())
 				if v.limit > 0 && !v.met {
 					measured += fmt.Sprintf(" (the limit, C by hand: %s)", number(v.limit))
 				}
@@ -155,38 +161,43 @@ func (c *config) targetTable(p printer, r *results) {
 			}
 		}
 	}
-	if least, most := spread(r.scalings); most > 0 {
-		what := "met"
-		if !(most <= 1.2*least) {
-			what = "**missed**"
-			missed = append(missed, verdict{target: target{peer: "scale"}})
-		}
-		p("| itself | time a sample, 1e4 to %.0e samples | 1 | within 20 %% | %.1f to %.1f ns | %s |", float64(r.scalings[len(r.scalings)-1].Samples), least, most, what)
-	}
-	slowest, grows := compileTimes(r.goBench)
-	row := func(work, want, measured string, met bool, key string) {
+	itself := func(key, work, threads, want, measured string, met bool) {
 		what := "met"
 		if !met {
 			what = "**missed**"
-			missed = append(missed, verdict{target: target{peer: key}})
+			missed = append(missed, verdict{target: target{peer: key}, item: key})
 		}
-		p("| itself | %s | 1 | %s | %s | %s |", work, want, measured, what)
+		p("| itself | %s | %s | %s | %s | %s |", work, threads, want, measured, what)
 	}
-	if slowest > 0 {
-		row("compiling a built-in problem with a method, the slowest", "less than 5 ms", number(slowest/1e6)+" ms", slowest < 5e6, "compile-time")
+	if n := len(r.scalings); n > 0 {
+		least, most := spread(r.scalings)
+		first, last := r.scalings[0], r.scalings[n-1]
+		itself("scale", fmt.Sprintf("processor time a sample while samples run, %.0e to %.0e samples", float64(first.Samples), float64(last.Samples)),
+			"1", "within 20 %", fmt.Sprintf("%.1f to %.1f ns", least, most), most <= 1.2*least)
+		p("| itself | wall time a sample, with start, compilation and report, %.0e and %.0e samples | 1 | | %s and %s ns | for information |",
+			float64(first.Samples), float64(last.Samples), number(first.wall()), number(last.wall()))
 	}
-	if grows > 0 {
-		row("compiling 8 to 512 terms", "linear: time an instruction grows at most 2 x", number(grows)+" x", grows <= 2, "compile-size")
+	if all := metrics(r.goBench, "BenchmarkCompile/", "ns/op"); len(all) > 0 {
+		slowest := slices.Max(all) / 1e6
+		itself("compile-time", "compiling a built-in problem with a method, the slowest", "1", "less than 5 ms", beside(slowest, 5)+" ms", slowest < 5)
 	}
-	if part := mainJob(r.goBench); part > 0 {
-		what := "met"
-		if !(part < 20) {
-			what = "**missed**"
-			missed = append(missed, verdict{target: target{peer: "main-job"}})
+	if all := metrics(r.goBench, "BenchmarkCompileSize/", "ns/instruction"); len(all) > 0 {
+		grows := all[len(all)-1] / slices.Min(all)
+		itself("compile-size", "compiling 8 to 512 terms", "1", "linear: time an instruction grows at most 2 x", beside(grows, 2)+" x", grows <= 2)
+	}
+	if all := metrics(r.goBench, "BenchmarkLength/", "long/short"); len(all) > 0 {
+		slowest := slices.Max(all)
+		itself("length", fmt.Sprintf("time per operation of a long program, the slowest of %d, next to gd on square", len(all)), "1", "at most 2 x", beside(slowest, 2)+" x", slowest <= 2)
+	}
+	for _, j := range jobs {
+		if part, ok := j.around(r.goBench); ok {
+			itself(j.key, j.work, "all", fmt.Sprintf("less than %d %% of the wall time", mostAround), beside(part, mostAround)+" %", part < mostAround)
 		}
-		p("| itself | the main job, what is around its arithmetic | all | less than 20 %% of the wall time | %s %% | %s |", number(part), what)
 	}
 	p("")
+	if len(beaten) > 0 {
+		p("**Faster than the limit**: %s. %s\n", strings.Join(beaten, ", "), r.notes["climit-beaten"])
+	}
 	if len(missed) == 0 {
 		return
 	}
@@ -246,7 +257,7 @@ func (c *config) itemTable(p printer, o *outcome) {
 	p("")
 }
 
-func (c *config) scaleTable(p printer, r *results) {
+func (c *config) scaleTable(p printer, r *findings) {
 	if len(r.scalings) == 0 {
 		return
 	}
@@ -256,20 +267,20 @@ func (c *config) scaleTable(p printer, r *results) {
 	p("the report. Memory is the peak of the process; what grows in it is the report, a cell for each grid point.\n")
 	p("| samples | ns a sample | wall, ns a sample | peak memory, MiB |\n|---|---|---|---|")
 	for _, s := range r.scalings {
-		n := float64(s.Samples)
-		p("| %.0e | %.2f | %.2f | %.0f |", n, s.Seconds*1e9/n, s.Wall*1e9/n, s.Peak)
+		p("| %.0e | %.2f | %.2f | %.0f |", float64(s.Samples), s.running(), s.wall(), s.Peak)
 	}
 	p("")
 }
 
-// spread is the least and the most time a sample.
-func spread(s []scaling) (least, most float64) {
-	for i, v := range s {
-		t := v.Seconds * 1e9 / float64(v.Samples)
-		if i == 0 {
-			least, most = t, t
-		}
-		least, most = min(least, t), max(most, t)
+// running and wall are the two times of a sample, in ns.
+func (s scaling) running() float64 { return s.Seconds * 1e9 / float64(s.Samples) }
+func (s scaling) wall() float64    { return s.Wall * 1e9 / float64(s.Samples) }
+
+// spread is the least and the most time a sample while samples run.
+func spread(all []scaling) (least, most float64) {
+	least = math.Inf(1)
+	for _, s := range all {
+		least, most = min(least, s.running()), max(most, s.running())
 	}
 	return least, most
 }
@@ -286,6 +297,19 @@ func number(x float64) string {
 	s := fmt.Sprintf("%.0f", x)
 	for i := len(s) - 3; i > 0; i -= 3 {
 		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+// beside is number with as many digits as it takes to see on which side of a bound x lies.
+func beside(x, bound float64) string {
+	s := number(x)
+	for digits := 4; digits <= 17; digits++ {
+		shown, err := strconv.ParseFloat(strings.ReplaceAll(s, ",", ""), 64)
+		if err == nil && cmp.Compare(shown, bound) == cmp.Compare(x, bound) {
+			break
+		}
+		s = strconv.FormatFloat(x, 'g', digits, 64)
 	}
 	return s
 }

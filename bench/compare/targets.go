@@ -36,6 +36,9 @@ type verdict struct {
 	met     bool
 }
 
+// bound is what the measured value is compared with.
+func (v verdict) bound() float64 { return max(v.most, v.least) }
+
 func (v verdict) want() string {
 	if v.most > 0 {
 		return fmt.Sprintf("at most %g x its time", v.most)

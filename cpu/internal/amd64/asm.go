@@ -91,7 +91,7 @@ func (a Arg) IsReg() bool { return a.kind == inReg }
 // IsBroadcast reports whether a is a number repeated in all lanes.
 func (a Arg) IsBroadcast() bool { return a.kind == inBroadcast }
 
-// Insn is a vector instruction's row: its name and its encoding.
+// Insn is a vector instruction's row: its name, its encoding and its operands.
 type Insn struct {
 	Name string
 	PP   uint8 // implied prefix
@@ -101,7 +101,50 @@ type Insn struct {
 	Imm  int16 // immediate operand, -1: none
 	Hide bool  // the immediate is part of the name (vcmplt_oqpd)
 	Half Half
+
+	Operands Operands
+	Dst, RM  Class
+	Mem      Mem
 }
+
+// Operands says which operands an instruction has, in the order in which its text names them.
+type Operands uint8
+
+// The operands: a register, a source register and a register or memory; without the source; without it, to the
+// register or memory; with a register that selects after them.
+const (
+	DstSrcRM Operands = iota
+	DstRM
+	RMDst
+	DstSrcRMSel
+)
+
+// Class is a kind of register. A source is of the class of RM.
+type Class uint8
+
+// The classes: vectors of the instruction's size, xmm whatever the size, masks, and general registers, of which
+// the text names 64 or 32 bits.
+const (
+	Vector Class = iota
+	Xmm
+	Mask
+	General
+	General32
+)
+
+// Mem says what an instruction finds in memory. It scales the displacements that EVEX encodes in a byte.
+type Mem uint8
+
+// What is in memory: a vector, or one number for all lanes (Full); a vector (Whole); one number; a byte; numbers at indices in a
+// vector register; nothing, for only registers are meant.
+const (
+	Full Mem = iota
+	Whole
+	Number
+	Byte
+	Indexed
+	Never
+)
 
 // Half says which operands of an instruction are halves of vector registers: float32s, or other 32-bit
 // numbers, as many as a whole one has 64-bit numbers.
@@ -119,7 +162,6 @@ const (
 	PNone = 0
 	P66   = 1
 	PF3   = 2
-	PF2   = 3
 	M0F   = 1
 	M0F38 = 2
 	M0F3A = 3
@@ -323,7 +365,7 @@ const (
 // Mask k, unless 0, keeps the lanes of dst that it does not select. An instruction with one source has src = 0.
 func (a *Asm) EVEX(in *Insn, dst, src, k uint8, rm Arg) {
 	n := int32(64)
-	if rm.kind == inBroadcast || in.vsib() || in.scalar() {
+	if rm.kind == inBroadcast || in.Mem == Number || in.Mem == Indexed {
 		n = 8
 	}
 	if in.Half&HalfRM != 0 {
@@ -334,7 +376,7 @@ func (a *Asm) EVEX(in *Insn, dst, src, k uint8, rm Arg) {
 		x = rm.reg >> 4 & 1
 	}
 	v := src >> 4 & 1
-	if in.vsib() {
+	if in.Mem == Indexed {
 		v = rm.index >> 4 & 1
 	}
 	p0 := in.Map | (^dst>>3&1)<<7 | (^x&1)<<6 | (^b&1)<<5 | (^dst>>4&1)<<4
@@ -356,9 +398,9 @@ func (a *Asm) EVEX(in *Insn, dst, src, k uint8, rm Arg) {
 // VEX writes in (AVX, AVX2, mask instructions) for registers of the given size or halves of them; a Y mask instruction has three operands.
 func (a *Asm) VEX(in *Insn, size Size, dst, src uint8, rm Arg) { a.vex(in, size, dst, src, rm, none) }
 
-// VEX4 writes an instruction with a fourth register: b where the sign bits of mask say so, else src.
-func (a *Asm) VEX4(in *Insn, dst, src uint8, rm Arg, mask uint8) {
-	a.vex(in, Y, dst, src, rm, Reg(mask))
+// VEX4 writes an instruction with a fourth register: rm where the sign bits of sel say so, else src.
+func (a *Asm) VEX4(in *Insn, dst, src uint8, rm Arg, sel uint8) {
+	a.vex(in, Y, dst, src, rm, Reg(sel))
 }
 
 func (a *Asm) vex(in *Insn, size Size, dst, src uint8, rm Arg, fourth Reg) {
@@ -384,11 +426,6 @@ func (in *Insn) size(s Size) Size {
 	}
 	return s
 }
-
-func (in *Insn) vsib() bool { return strings.HasPrefix(in.Name, "vgather") }
-
-// scalar: the memory operand is one number.
-func (in *Insn) scalar() bool { return in.Name == "vbroadcastsd" }
 
 // At is the offset of l, which must have been placed, in what Code returned.
 func (a *Asm) At(l Label) int { return a.labels[l].sec.start + a.labels[l].at }

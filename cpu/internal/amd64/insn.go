@@ -8,44 +8,38 @@ import (
 // Instructions that every program needs. Those that stand for one operation are rows of
 // the emitter's table instead.
 var (
-	Load      = Insn{Name: "vmovupd", PP: P66, Map: M0F, W: 1, Op: 0x10, Imm: -1}
-	Store     = Insn{Name: "vmovupd", PP: P66, Map: M0F, W: 1, Op: 0x11, Imm: -1}
-	Move      = Insn{Name: "vmovapd", PP: P66, Map: M0F, W: 1, Op: 0x28, Imm: -1}
-	LoadY     = Insn{Name: "vmovupd", PP: P66, Map: M0F, Op: 0x10, Imm: -1}
-	StoreY    = Insn{Name: "vmovupd", PP: P66, Map: M0F, Op: 0x11, Imm: -1}
-	MoveY     = Insn{Name: "vmovapd", PP: P66, Map: M0F, Op: 0x28, Imm: -1}
-	Broadcast = Insn{Name: "vbroadcastsd", PP: P66, Map: M0F38, W: 1, Op: 0x19, Imm: -1}
+	Load      = Insn{Name: "vmovupd", PP: P66, Map: M0F, W: 1, Op: 0x10, Imm: -1, Operands: DstRM, Mem: Whole}
+	Store     = Insn{Name: "vmovupd", PP: P66, Map: M0F, W: 1, Op: 0x11, Imm: -1, Operands: RMDst, Mem: Whole}
+	Move      = Insn{Name: "vmovapd", PP: P66, Map: M0F, W: 1, Op: 0x28, Imm: -1, Operands: DstRM, Mem: Whole}
+	LoadY     = Insn{Name: "vmovupd", PP: P66, Map: M0F, Op: 0x10, Imm: -1, Operands: DstRM, Mem: Whole}
+	StoreY    = Insn{Name: "vmovupd", PP: P66, Map: M0F, Op: 0x11, Imm: -1, Operands: RMDst, Mem: Whole}
+	MoveY     = Insn{Name: "vmovapd", PP: P66, Map: M0F, Op: 0x28, Imm: -1, Operands: DstRM, Mem: Whole}
+	Broadcast = Insn{Name: "vbroadcastsd", PP: P66, Map: M0F38, W: 1, Op: 0x19, Imm: -1, Operands: DstRM, RM: Xmm, Mem: Number}
 
 	// Masks: registers, bytes in memory, general registers, and sign bits of lanes.
-	LoadK     = Insn{Name: "kmovb", PP: P66, Map: M0F, Op: 0x90, Imm: -1}
-	StoreK    = Insn{Name: "kmovb", PP: P66, Map: M0F, Op: 0x91, Imm: -1}
-	KToReg    = Insn{Name: "kmovb", PP: P66, Map: M0F, Op: 0x93, Imm: -1}
-	KOrTest   = Insn{Name: "kortestb", PP: P66, Map: M0F, Op: 0x98, Imm: -1}
-	KOr       = Insn{Name: "korb", PP: P66, Map: M0F, Op: 0x45, Imm: -1}
-	KAnd      = Insn{Name: "kandb", PP: P66, Map: M0F, Op: 0x41, Imm: -1}
-	KAndN     = Insn{Name: "kandnb", PP: P66, Map: M0F, Op: 0x42, Imm: -1} // ^src & rm
-	KXor      = Insn{Name: "kxorb", PP: P66, Map: M0F, Op: 0x47, Imm: -1}
-	KXnor     = Insn{Name: "kxnorb", PP: P66, Map: M0F, Op: 0x46, Imm: -1}
-	LanesToK  = Insn{Name: "vpmovq2m", PP: PF3, Map: M0F38, W: 1, Op: 0x39, Imm: -1}
-	KToLanes  = Insn{Name: "vpmovm2q", PP: PF3, Map: M0F38, W: 1, Op: 0x38, Imm: -1}
-	SignsY    = Insn{Name: "vmovmskpd", PP: P66, Map: M0F, Op: 0x50, Imm: -1}
-	OrY       = Insn{Name: "vorpd", PP: P66, Map: M0F, Op: 0x56, Imm: -1}
-	AndY      = Insn{Name: "vandpd", PP: P66, Map: M0F, Op: 0x54, Imm: -1}
-	XorY      = Insn{Name: "vxorpd", PP: P66, Map: M0F, Op: 0x57, Imm: -1}
-	EqY       = Insn{Name: "vpcmpeqq", PP: P66, Map: M0F38, Op: 0x29, Imm: -1}
-	FromReg   = Insn{Name: "vpbroadcastq", PP: P66, Map: M0F38, W: 1, Op: 0x7c, Imm: -1}
-	FromRegX  = Insn{Name: "vmovq", PP: P66, Map: M0F, W: 1, Op: 0x6e, Imm: -1}
-	SplatY    = Insn{Name: "vpbroadcastq", PP: P66, Map: M0F38, Op: 0x59, Imm: -1}
-	ToReg     = Insn{Name: "vmovq", PP: P66, Map: M0F, W: 1, Op: 0x7e, Imm: -1} // from dst to the general register rm
+	LoadK     = Insn{Name: "kmovb", PP: P66, Map: M0F, Op: 0x90, Imm: -1, Operands: DstRM, Dst: Mask, RM: Mask, Mem: Byte}
+	StoreK    = Insn{Name: "kmovb", PP: P66, Map: M0F, Op: 0x91, Imm: -1, Operands: RMDst, Dst: Mask, RM: Mask, Mem: Byte}
+	KToReg    = Insn{Name: "kmovb", PP: P66, Map: M0F, Op: 0x93, Imm: -1, Operands: DstRM, Dst: General32, RM: Mask, Mem: Never}
+	KOrTest   = Insn{Name: "kortestb", PP: P66, Map: M0F, Op: 0x98, Imm: -1, Operands: DstRM, Dst: Mask, RM: Mask, Mem: Never}
+	KOr       = Insn{Name: "korb", PP: P66, Map: M0F, Op: 0x45, Imm: -1, Dst: Mask, RM: Mask, Mem: Never}
+	KAnd      = Insn{Name: "kandb", PP: P66, Map: M0F, Op: 0x41, Imm: -1, Dst: Mask, RM: Mask, Mem: Never}
+	KAndN     = Insn{Name: "kandnb", PP: P66, Map: M0F, Op: 0x42, Imm: -1, Dst: Mask, RM: Mask, Mem: Never} // ^src & rm
+	KXor      = Insn{Name: "kxorb", PP: P66, Map: M0F, Op: 0x47, Imm: -1, Dst: Mask, RM: Mask, Mem: Never}
+	KXnor     = Insn{Name: "kxnorb", PP: P66, Map: M0F, Op: 0x46, Imm: -1, Dst: Mask, RM: Mask, Mem: Never}
+	LanesToK  = Insn{Name: "vpmovq2m", PP: PF3, Map: M0F38, W: 1, Op: 0x39, Imm: -1, Operands: DstRM, Dst: Mask, Mem: Never}
+	KToLanes  = Insn{Name: "vpmovm2q", PP: PF3, Map: M0F38, W: 1, Op: 0x38, Imm: -1, Operands: DstRM, RM: Mask, Mem: Never}
+	SignsY    = Insn{Name: "vmovmskpd", PP: P66, Map: M0F, Op: 0x50, Imm: -1, Operands: DstRM, Dst: General32, Mem: Never}
+	FromReg   = Insn{Name: "vpbroadcastq", PP: P66, Map: M0F38, W: 1, Op: 0x7c, Imm: -1, Operands: DstRM, RM: General, Mem: Never}
+	FromRegX  = Insn{Name: "vmovq", PP: P66, Map: M0F, W: 1, Op: 0x6e, Imm: -1, Operands: DstRM, RM: General, Mem: Never}
+	SplatY    = Insn{Name: "vpbroadcastq", PP: P66, Map: M0F38, Op: 0x59, Imm: -1, Operands: DstRM, RM: Xmm, Mem: Never}
+	ToReg     = Insn{Name: "vmovq", PP: P66, Map: M0F, W: 1, Op: 0x7e, Imm: -1, Operands: RMDst, RM: General, Mem: Never} // from dst to the general register rm
 	MaxZ      = Insn{Name: "vpmaxsq", PP: P66, Map: M0F38, W: 1, Op: 0x3d, Imm: -1}
 	MinZ      = Insn{Name: "vpminsq", PP: P66, Map: M0F38, W: 1, Op: 0x39, Imm: -1}
-	RotateZ   = Insn{Name: "valignq", PP: P66, Map: M0F3A, W: 1, Op: 0x03} // by Imm lanes, src and rm the same
-	PermuteY  = Insn{Name: "vpermq", PP: P66, Map: M0F3A, W: 1, Op: 0x00}  // lane i from lane Imm>>2i&3
-	Widen     = Insn{Name: "vcvtps2pd", PP: PNone, Map: M0F, Op: 0x5a, Imm: -1, Half: HalfRM}
-	Narrow    = Insn{Name: "vcvtpd2ps", PP: P66, Map: M0F, W: 1, Op: 0x5a, Imm: -1, Half: HalfRegs}
-	SignedY   = Insn{Name: "vpmovsxdq", PP: P66, Map: M0F38, Op: 0x25, Imm: -1, Half: HalfRM}
-	PackZ     = Insn{Name: "vpmovqd", PP: PF3, Map: M0F38, Op: 0x35, Imm: -1, Half: HalfRM} // from dst to rm
-	EvenY     = Insn{Name: "vshufps", PP: PNone, Map: M0F, Op: 0xc6, Imm: 0x88}             // of each half of src and rm the even 32-bit numbers
+	RotateZ   = Insn{Name: "valignq", PP: P66, Map: M0F3A, W: 1, Op: 0x03}                 // by Imm lanes, src and rm the same
+	PermuteY  = Insn{Name: "vpermq", PP: P66, Map: M0F3A, W: 1, Op: 0x00, Operands: DstRM} // lane i from lane Imm>>2i&3
+	SignedY   = Insn{Name: "vpmovsxdq", PP: P66, Map: M0F38, Op: 0x25, Imm: -1, Half: HalfRM, Operands: DstRM, Mem: Whole}
+	PackZ     = Insn{Name: "vpmovqd", PP: PF3, Map: M0F38, Op: 0x35, Imm: -1, Half: HalfRM, Operands: RMDst, Mem: Never} // from dst to rm
+	EvenY     = Insn{Name: "vshufps", PP: PNone, Map: M0F, Op: 0xc6, Imm: 0x88}                                          // of each half of src and rm the even 32-bit numbers
 	zeroUpper = []byte{0xc5, 0xf8, 0x77}
 )
 
@@ -95,6 +89,21 @@ func (a *Asm) MovRM(r Reg, m Arg) {
 func (a *Asm) MovMR(m Arg, r Reg) {
 	a.rex([]byte{0x89}, uint8(r), m)
 	a.scalarLine("mov", a.qword(m), r.String())
+}
+
+// Prefetch brings the cache line at m closer, PrefetchW for writing; neither fails, whatever is there.
+func (a *Asm) Prefetch(m Arg)  { a.prefetch("prefetcht0", 0x18, m) }
+func (a *Asm) PrefetchW(m Arg) { a.prefetch("prefetchw", 0x0d, m) }
+
+func (a *Asm) prefetch(name string, op byte, m Arg) {
+	if b, x := m.high(); b|x != 0 {
+		a.put(0x40 | x<<1 | b)
+	}
+	a.put(0x0f, op)
+	a.cur.b = appendModRM(a.code(), 1, m, 1)
+	if a.List {
+		a.line(name, "BYTE PTR "+m.address(""))
+	}
 }
 
 // MovRR copies s to d, MovRI sets it to v.
@@ -186,12 +195,6 @@ func (a *Asm) ClearBit(d, n Reg) {
 	a.scalarLine("btr", d.String(), n.String())
 }
 
-// Swap exchanges x and y.
-func (a *Asm) Swap(x, y Reg) {
-	a.rex([]byte{0x87}, uint8(y), gp(x))
-	a.scalarLine("xchg", x.String(), y.String())
-}
-
 // Jump goes to l, JumpIf if the flags say so.
 func (a *Asm) Jump(l Label) { a.put(0xe9); a.rel("jmp", l) }
 func (a *Asm) JumpIf(c Cond, l Label) {
@@ -269,100 +272,75 @@ func (rm Arg) address(vector string) string {
 
 var vecNames = [3]string{"xmm", "ymm", "zmm"}
 
-// shape says what an instruction's operands are, for its text: v a vector
-// register, k a mask, r a general register, x the register or memory operand;
-// d the first, s the second source.
-func (in *Insn) shape(size Size) (dst, src string) {
-	n := in.Name
-	switch {
-	case strings.HasPrefix(n, "k"):
-		return "k", "k"
-	case n == "vpmovq2m", size == Z && (strings.HasPrefix(n, "vcmp") || strings.HasPrefix(n, "vpcmp")):
-		return "k", "v"
+// register is the text of register r of class c in an instruction of the given size.
+func (c Class) register(r uint8, size Size) string {
+	switch c {
+	case Xmm:
+		return fmt.Sprintf("xmm%d", r)
+	case Mask:
+		return fmt.Sprintf("k%d", r)
+	case General:
+		return Reg(r).String()
+	case General32:
+		if r >= 8 {
+			return Reg(r).String() + "d"
+		}
+		return "e" + Reg(r).String()[1:]
 	}
-	return "v", "v"
+	return fmt.Sprintf("%s%d", vecNames[size], r)
 }
 
-var unary = map[string]bool{
-	"vmovupd": true, "vmovapd": true, "vbroadcastsd": true, "kmovb": true, "kortestb": true, "knotb": true, "vpmovq2m": true, "vpmovm2q": true,
-	"vmovmskpd": true, "vpbroadcastq": true, "vmovq": true, "vsqrtpd": true, "vrndscalepd": true, "vroundpd": true,
-	"vpermq": true, "vsqrtps": true, "vrndscaleps": true, "vroundps": true, "vcvtps2pd": true, "vcvtpd2ps": true, "vpmovzxdq": true, "vpmovsxdq": true,
-	"vpmovqd": true,
-}
-
-func (in *Insn) store() bool {
-	return in.Op == 0x11 || in.Name == "vmovq" && in.Op == 0x7e || in.Name == "vpmovqd" || in.Name == "kmovb" && in.Op == 0x91
+// memory is the text of memory operand rm in an instruction of the given size, half: the numbers in it take 32 bits.
+func (in *Insn) memory(rm Arg, size Size, half bool) string {
+	number := "QWORD"
+	if half {
+		number = "DWORD"
+		size--
+	}
+	switch {
+	case rm.kind == inBroadcast:
+		return number + " BCST " + rm.address("")
+	case in.Mem == Indexed:
+		return "QWORD PTR " + rm.address(vecNames[size])
+	case in.Mem == Byte:
+		return "BYTE PTR " + rm.address("")
+	case in.Mem == Number:
+		return "QWORD PTR " + rm.address("")
+	}
+	return [...]string{"XMMWORD", "YMMWORD", "ZMMWORD"}[size] + " PTR " + rm.address("")
 }
 
 func (a *Asm) list(in *Insn, size Size, dst, src, k uint8, rm Arg, fourth Reg) {
-	regSize, rmSize := size, size
+	regs, half := size, in.Half&HalfRM != 0
 	if in.Half&HalfRegs != 0 {
-		regSize--
+		regs--
 	}
-	number := "QWORD"
-	if in.Half&HalfRM != 0 {
-		rmSize--
-		number = "DWORD"
-	}
-	d, s := in.shape(size)
-	named := func(kind string, r uint8, size Size) string {
-		if kind == "k" {
-			return fmt.Sprintf("k%d", r)
-		}
-		return fmt.Sprintf("%s%d", vecNames[size], r)
-	}
-	name := func(kind string, r uint8) string { return named(kind, r, regSize) }
-	var x string
+	x := ""
 	switch {
-	case rm.kind == inReg:
-		x = named(s, rm.reg, rmSize)
-		switch in.Name {
-		case "vpmovm2q":
-			x = fmt.Sprintf("k%d", rm.reg)
-		case "vmovq":
-			x = Reg(rm.reg).String()
-		case "vpbroadcastq":
-			if size == Z {
-				x = Reg(rm.reg).String()
-			} else {
-				x = fmt.Sprintf("xmm%d", rm.reg)
-			}
-		}
-	case rm.kind == inBroadcast:
-		x = number + " BCST " + rm.address("")
-	case in.vsib():
-		x = "QWORD PTR " + rm.address(vecNames[size])
-	case in.Name == "kmovb":
-		x = "BYTE PTR " + rm.address("")
-	case in.scalar():
-		x = "QWORD PTR " + rm.address("")
+	case rm.kind != inReg:
+		x = in.memory(rm, size, half)
+	case half:
+		x = in.RM.register(rm.reg, size-1)
 	default:
-		x = [...]string{"XMMWORD", "YMMWORD", "ZMMWORD"}[rmSize] + " PTR " + rm.address("")
+		x = in.RM.register(rm.reg, size)
 	}
-	to := name(d, dst)
-	switch {
-	case in.Name == "vmovmskpd", in.Name == "kmovb" && in.Op == 0x93:
-		to = map[bool]string{true: "e", false: "r"}[dst < 8] + regNames[dst][1:]
-		if dst >= 8 {
-			to += "d"
-		}
-	}
+	to := in.Dst.register(dst, regs)
 	if k != 0 {
 		to += fmt.Sprintf("{k%d}", k)
 	}
-	args := []string{to}
+	var args []string
 	switch {
-	case in.store():
+	case in.Operands == RMDst:
 		args = []string{x, to}
-	case in.vsib() && size == Y: // the mask is a vector register
-		args = append(args, x, name("v", src))
-	case unary[in.Name], in.vsib(): // with a mask register
-		args = append(args, x)
+	case in.Mem == Indexed && size == Y: // the mask is a vector register
+		args = []string{to, x, Vector.register(src, regs)}
+	case in.Operands == DstRM:
+		args = []string{to, x}
 	default:
-		args = append(args, name(s, src), x)
+		args = []string{to, in.RM.register(src, regs), x}
 	}
 	if fourth != none {
-		args = append(args, name("v", uint8(fourth)))
+		args = append(args, Vector.register(uint8(fourth), regs))
 	}
 	if in.Imm >= 0 && !in.Hide {
 		args = append(args, a.hex(int32(in.Imm)))
