@@ -7,7 +7,6 @@ import (
 	"io"
 	"math"
 	"os"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -203,9 +202,6 @@ func (o *output) do(cmd *cobra.Command, c *config, sw *batch.Sweep, run *results
 	}
 	c.bar = newBar(stderr, o.quiet)
 	sw.Progress = c.bar.show
-	// The heap of a sweep is some megabytes, and would be collected every few milliseconds: whenever it has doubled. With
-	// 16 MB more, which are never touched and so take no memory, that is seldom.
-	ballast := make([]byte, 16<<20)
 	var rep *batch.Report
 	var err error
 	if run == nil {
@@ -213,7 +209,6 @@ func (o *output) do(cmd *cobra.Command, c *config, sw *batch.Sweep, run *results
 	} else {
 		rep, err = run.Do(ctx)
 	}
-	runtime.KeepAlive(ballast)
 	c.bar.clear()
 	interrupted := errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 	if err != nil && !interrupted {
