@@ -16,7 +16,8 @@ type copier struct {
 	edit func(in *Instr, args []Value) (Value, bool) // may write a plain operation in its own way
 
 	arrays, tables, loops map[int]int
-	args                  [3]Value // of the operation at hand
+	at                    int      // the operation at hand
+	args                  [3]Value // and its operands
 }
 
 // ends maps the position of each OpLoop and OpGuard to that of its end.
@@ -96,6 +97,7 @@ func (c *copier) copy(from, to int) {
 // one writes the plain instruction at i.
 func (c *copier) one(i int) Value {
 	in, b := &c.f.Instrs[i], c.b
+	c.at = i
 	switch in.Op {
 	case OpConst:
 		return b.konst(in.Type, in.Imm)

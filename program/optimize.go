@@ -45,6 +45,18 @@ func count(live []bool) (n int) {
 	return n
 }
 
+// operations is how many operations of f are needed, a product that a multiply-add absorbs not counted.
+func operations(f *Func) (n int) {
+	live := liveness(f)
+	fusions(f, live)
+	for i, l := range live {
+		if op := f.Instrs[i].Op; l && op != OpConst && op != OpInput {
+			n++
+		}
+	}
+	return n
+}
+
 // liveness marks the instructions that the outputs need.
 func liveness(f *Func) []bool { return newFlow(f).live(f.Out, nil) }
 

@@ -1,20 +1,53 @@
 package program
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // factorOut returns f with factors that are powers of two moved towards the results: (2a)*(2b) becomes 4(ab), and
 // (2a)*0.1 becomes a*0.2. Derivatives are full of such factors, which meet and cancel on their way or end in another
 // constant. Multiplying by a power of two is exact: every value keeps its bits, except where one on the way leaves
 // the range of normal numbers by such a factor.
+//
+// Where somebody needs a value with its factor, everybody may better take it so, else the factor is moved out only to come
+// back: what is found to be so stays whole in a second attempt, and what has fewer operations counts.
 func factorOut(f *Func) *Func {
+	once, whole := factorOutBut(f, nil)
+	if slices.Contains(whole, true) {
+		if twice, _ := factorOutBut(f, whole); operations(twice) < operations(once) {
+			return twice
+		}
+	}
+	return once
+}
+
+// factorOutBut does so with all values of f but those in kept, and tells which ones are needed with their factor.
+func factorOutBut(f *Func, kept []bool) (g *Func, whole []bool) {
 	b := newBuilder(f.Name, len(f.Instrs))
 	var args []Value
 	for i, t := range f.In {
 		args = append(args, b.Input(f.inName(i), t))
 	}
 	s := scaler{b: b, of: map[Value]scaled{}}
-	c := copier{b: b, f: f, live: liveness(f), edit: s.edit}
-	return b.Finish(c.run(args)...)
+	c := copier{b: b, f: f, live: liveness(f)}
+	c.edit = func(in *Instr, args []Value) (Value, bool) {
+		v, ok := s.edit(in, args)
+		if ok && kept != nil && kept[c.at] {
+			delete(s.of, v)
+		}
+		return v, ok
+	}
+	g = b.Finish(c.run(args)...)
+	whole = make([]bool, len(f.Instrs))
+	live := liveness(g)
+	for i, v := range c.to {
+		if v != NoValue {
+			_, apart := s.of[v]
+			whole[i] = apart && live[v]
+		}
+	}
+	return g, whole
 }
 
 // Differentiation makes the factors 2, 4, 8 and their reciprocals; others, such as
