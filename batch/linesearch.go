@@ -113,8 +113,8 @@ func (l *lineSearch) proceed(accepted Value, dir []Value, newSlope, first Value)
 	s.MoveTo(s.plus(from, s.scaled(l.a.next, d)))
 }
 
-// firstStep is the step length tried first by a method that goes down the gradient where it knows no scale yet (unscaled): there a move of
-// length at most one.
+// firstStep is the step length that a search tries first: one, but where the method knows no scale yet (unscaled), and
+// goes down the gradient, no more than makes a move of length one.
 func (s *Step) firstStep(unscaled Value) Value {
 	one := s.F(1)
 	return s.Select(s.And(unscaled, s.Not(s.Le(s.GradNorm, one))), s.Div(one, s.GradNorm), one)

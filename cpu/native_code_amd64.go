@@ -294,7 +294,6 @@ func (n *native) emitStep(a *amd64.Asm, consts *constants, l, run *lowered) *emi
 	a.MovRM(rCur, amd64.M(rFrame, frameCur))
 	a.MovRM(rOut, amd64.M(rFrame, frameNext))
 	a.MovRM(rSteps, amd64.M(rFrame, frameSteps))
-	a.MovRM(rIn, amd64.M(rFrame, frameFixed))
 	strip := []struct {
 		reg       amd64.Reg
 		now, last int32 // fields of the frame: the strip at hand, and the one before
@@ -306,6 +305,7 @@ func (n *native) emitStep(a *amd64.Asm, consts *constants, l, run *lowered) *emi
 	}
 	late := run == nil
 	if late { // before the first one there is none: it is looked at itself
+		a.MovRM(rIn, amd64.M(rFrame, frameFixed))
 		for _, s := range strip {
 			a.MovMR(amd64.M(rFrame, s.last), s.reg)
 		}
