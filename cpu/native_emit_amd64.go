@@ -649,6 +649,43 @@ func (e *emitter) mask(v int32) ref {
 	return ref{e, v, int(e.reg[v]), e.home[v]}
 }
 
+// recall brings a mask back from memory, which costs no more than reading it there, where it is read again before what has to
+// make place for it.
+func (e *emitter) recall(v int32) {
+	if e.reg[v] >= 0 || e.home[v].kind != inSlot {
+		return
+	}
+	e.nextUse(v, e.now+1)
+	reads := e.use[v][e.next[v]:] // after this one
+	best, most := -1, 0
+	for g, h := range e.files[masks].holds {
+		gain := len(reads)
+		if h >= 0 {
+			until := e.nextUse(h, e.now)
+			gain = 0
+			for gain < len(reads) && reads[gain] < until {
+				gain++
+			}
+			if e.home[h].kind == nowhere {
+				gain -= 2 // it has to be stored, and read again
+			}
+		} else if h != empty {
+			continue
+		}
+		if gain > most {
+			best, most = g, gain
+		}
+	}
+	if best < 0 {
+		return
+	}
+	if e.files[masks].holds[best] != empty {
+		e.evict(masks, best, e.now)
+	}
+	e.fetch(v, best)
+	e.assign(v, best)
+}
+
 // k returns the mask register for vector u, temp if v is in memory.
 func (r ref) k(u int, temp uint8) uint8 {
 	e := r.e

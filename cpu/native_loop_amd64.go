@@ -29,14 +29,21 @@ const (
 
 // makeRun prepares what runs need, where the step is straight and moves little enough that there may be some.
 func (n *native) makeRun(p *program.Program) {
-	const most = 8 // slots that move
+	const (
+		most = 8   // slots that move
+		long = 150 // instructions of a step with guards; measured: where it computes sines and the like, nothing is gained
+	)
 	if n.moving > most {
 		return
 	}
 	for _, in := range n.stages.Step.Instrs {
 		switch in.Op {
-		case program.OpLoop, program.OpGuard, program.OpLoad, program.OpStore, program.OpTable:
+		case program.OpLoop, program.OpLoad, program.OpStore, program.OpTable:
 			return
+		case program.OpGuard:
+			if len(n.stages.Step.Instrs) > long {
+				return
+			}
 		}
 	}
 	for _, typ := range n.stages.Step.In {
@@ -180,6 +187,9 @@ func (n *native) emitRun(a *amd64.Asm, consts *constants, l *lowered) *emitter {
 	from := int32(0)
 	if computed(l.nodes[usual].op) { // else there is nothing rare
 		from = usual + 1
+		for int(from) < len(l.nodes) && l.nodes[from].op == program.OpMerge { // written with their guard
+			from++
+		}
 		e.body(0, from)
 		e.inReg(usual)
 		a.JumpIf(e.allLanes(usual), rare)
@@ -211,29 +221,30 @@ func (n *native) emitRun(a *amd64.Asm, consts *constants, l *lowered) *emitter {
 
 	main = a.Use(a.Section())
 	a.Bind(ended)
-	n.emitEnded(a, e, test, rOut, rCur, func() {
-		for _, s := range state {
-			e.putState(s.input, rOut, s.slot*n.column())
-			e.putState(s.next, rCur, s.slot*n.column())
+	n.endedLanes(a, e, test)
+	a.JumpIf(amd64.EQ, enter)
+	for _, s := range state {
+		e.putState(s.input, rOut, s.slot*n.column())
+		e.putState(s.next, rCur, s.slot*n.column())
+	}
+	for _, k := range n.stages.Unmoved {
+		at := (k - n.fixed) * n.column()
+		for u := range e.v {
+			e.load(0, amd64.M(rCur, int32(at+u*e.isa.bytes)))
+			e.store(amd64.M(rOut, int32(at+u*e.isa.bytes)), 0)
 		}
-		for _, k := range n.stages.Unmoved {
-			at := (k - n.fixed) * n.column()
-			for u := range e.v {
-				e.load(0, amd64.M(rCur, int32(at+u*e.isa.bytes)))
-				e.store(amd64.M(rOut, int32(at+u*e.isa.bytes)), 0)
-			}
-		}
-		a.MovRM(rRan, amd64.M(rFrame, frameRunLength))
-		a.RR(amd64.Sub, rRan, rRun)
-		n.advance(e, rRan, rOut)
-		a.RI(amd64.Add, rRan, 1)
-		n.advance(e, rRan, rCur)
-		n.spend(a)
-		a.MovRM(rTemp, amd64.M(rFrame, frameRunLeft))
-		a.RR(amd64.Sub, rTemp, rRan)
-		a.MovMR(amd64.M(rFrame, frameRunLeft), rTemp)
-		e.pauseAfter(rRan)
-	}, enter)
+	}
+	a.MovRM(rRan, amd64.M(rFrame, frameRunLength))
+	a.RR(amd64.Sub, rRan, rRun)
+	n.advance(e, rRan, rOut)
+	a.RI(amd64.Add, rRan, 1)
+	n.advance(e, rRan, rCur)
+	n.spend(a)
+	a.MovRM(rTemp, amd64.M(rFrame, frameRunLeft))
+	a.RR(amd64.Sub, rTemp, rRan)
+	a.MovMR(amd64.M(rFrame, frameRunLeft), rTemp)
+	e.pauseAfter(rRan)
+	n.emitEnded(a, e, rOut, rCur, enter)
 	a.Use(main)
 
 	e.restore(here)

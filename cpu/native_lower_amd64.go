@@ -331,7 +331,7 @@ func (l *lowered) foldLogic(count []int32, drop func(int32), kmasks bool) {
 			if a > b {
 				a, b = b, a
 			}
-			isNot := func(v int32) bool { return l.nodes[v].op == program.OpNot && !l.nodes[v].dead && count[v] == 1 }
+			isNot := func(v int32) bool { return l.nodes[v].op == program.OpNot && !l.nodes[v].dead }
 			switch {
 			case kmasks && single(b, i): // the one defined later, so that nothing waits long
 				take(i, b, false, a)
@@ -343,7 +343,9 @@ func (l *lowered) foldLogic(count []int32, drop func(int32), kmasks bool) {
 				}
 				of := l.nodes[b].a
 				count[of]++
-				drop(b)
+				if count[b]--; count[b] == 0 {
+					drop(b)
+				}
 				l.nodes[i].a, l.nodes[i].b, l.nodes[i].not = a, of, true
 			}
 		}

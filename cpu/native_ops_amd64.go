@@ -315,6 +315,7 @@ func (e *emitter) blend(i int32) int {
 	}
 	var k ref
 	if e.isa.zmm {
+		e.recall(x.a)
 		k = e.mask(x.a)
 	} else {
 		e.inReg(x.a)

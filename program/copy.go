@@ -18,7 +18,8 @@ type copier struct {
 
 	arrays, tables []int32  // 1 + the new number of each; 0: none yet
 	loops          []int32  // the new number of each
-	args           [3]Value // of the operation at hand
+	at             int      // the operation at hand
+	args           [3]Value // and its operands
 }
 
 // ends fills in the position of the end of each OpLoop and OpGuard.
@@ -97,6 +98,7 @@ func (c *copier) copy(from, to int) {
 // one writes the plain instruction at i.
 func (c *copier) one(i int) Value {
 	in, b := &c.f.Instrs[i], c.b
+	c.at = i
 	switch in.Op {
 	case OpConst:
 		return b.konst(in.Type, in.Imm)

@@ -125,6 +125,19 @@ func (w *workspace) reset() {
 // release gives w back.
 func (w *workspace) release() { workspaces.Put(w) }
 
+// operations is how many operations of f are needed, a product that a multiply-add absorbs not counted.
+func operations(f *Func, mem *workspace) (n int) {
+	l := newFlow(f, mem)
+	live := l.live(f.Out, nil)
+	l.fusions(f.Out, live)
+	for i, is := range live {
+		if op := f.Instrs[i].Op; is && op != OpConst && op != OpInput {
+			n++
+		}
+	}
+	return n
+}
+
 // liveness marks the instructions that the outputs need.
 func liveness(f *Func, mem *workspace) []bool { return newFlow(f, mem).live(f.Out, nil) }
 

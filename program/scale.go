@@ -1,18 +1,60 @@
 package program
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // factorOut returns f with factors that are powers of two moved towards the results: (2a)*(2b) becomes 4(ab), and
 // (2a)*0.1 becomes a*0.2. Derivatives are full of such factors, which meet and cancel on their way or end in another
 // constant. Multiplying by a power of two is exact: every value keeps its bits, except where one on the way leaves
 // the range of normal numbers by such a factor.
+//
+// Where somebody needs a value with its factor, everybody may better take it so, else the factor is moved out only to come
+// back: what is found to be so stays whole in a second attempt, and what has fewer operations counts.
 func factorOut(f *Func) *Func {
+	mem := newWorkspace()
+	defer mem.release()
+	once, whole := factorOutBut(f, nil, mem)
+	if !slices.Contains(whole, true) {
+		return once
+	}
+	twice, _ := factorOutBut(f, whole, mem)
+	if operations(twice, mem) < operations(once, mem) {
+		once, twice = twice, once
+	}
+	twice.recycle()
+	return once
+}
+
+// factorOutBut does so with all values of f but those in kept, and tells which ones are needed with their factor.
+func factorOutBut(f *Func, kept []bool, mem *workspace) (g *Func, whole []bool) {
 	b := newBuilder(f.Name, len(f.Instrs))
 	args := b.inputsOf(f)
 	n := 2 * len(f.Instrs) // mostly enough
 	s := scaler{b: b, without: b.mem.values.Make(n)[:0], exp: b.mem.places.Make(n)[:0]}
-	c := copier{b: b, f: f, live: liveness(f, &b.mem), edit: s.edit}
-	return b.finish(recycled(), c.run(args))
+	c := copier{b: b, f: f, live: liveness(f, &b.mem)}
+	c.edit = func(in *Instr, args []Value) (Value, bool) {
+		v, ok := s.edit(in, args)
+		if ok && kept != nil && kept[c.at] && int(v) < len(s.exp) {
+			s.exp[v] = 0
+		}
+		return v, ok
+	}
+	out := c.run(args)
+	apart := mem.values.Make(len(f.Instrs)) // new values that have a factor
+	for i, v := range c.to {
+		if apart[i] = NoValue; v != NoValue && s.apart(v).exp != 0 {
+			apart[i] = v
+		}
+	}
+	g = b.finish(recycled(), out)
+	live := liveness(g, mem)
+	whole = mem.marks.Make(len(f.Instrs))
+	for i, v := range apart {
+		whole[i] = v != NoValue && live[v]
+	}
+	return g, whole
 }
 
 // Differentiation makes the factors 2, 4, 8 and their reciprocals; others, such as
