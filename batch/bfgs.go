@@ -13,7 +13,7 @@ var bfgs = Method{
 		accepted := l.accepted()
 		n := s.N
 		gOld := s.StateVec("gradient", n, 0)
-		// The symmetric B, row by row up to the diagonal.
+		// The symmetric B, row by row up to the diagonal; B0 is 0 while there is none, where -dL/dx is the direction.
 		kept := s.StateVec("B", n*(n+1)/2, 0)
 		at := func(i, j int) int {
 			if j > i {
@@ -21,14 +21,13 @@ var bfgs = Method{
 			}
 			return i*(i+1)/2 + j
 		}
-		scaledYet := s.State("updates", 0)
 		zero, one := s.F(0), s.F(1)
 
 		dx, dg := s.minus(s.X, s.Last), s.minus(s.Grad, Get(gOld))
 		curvature := s.dot(dx, dg)
-		usable := s.And(s.Gt(curvature, zero), s.Not(s.First))
-		fresh := s.Eq(scaledYet.Get(), zero)
-		scale := s.Div(curvature, s.dot(dg, dg))
+		usable := s.And(accepted, s.Gt(curvature, zero), s.Not(s.First))
+		fresh := s.Eq(kept[0].Get(), zero)
+		scale := s.Select(usable, s.Div(curvature, s.dot(dg, dg)), one)
 		B := make([][]Value, n)
 		for i := range B {
 			B[i] = make([]Value, n)
@@ -43,47 +42,35 @@ var bfgs = Method{
 				B[j][i] = B[i][j]
 			}
 		}
-		// B' = (1 - r s y^T) B (1 - r y s^T) + r s s^T with r = 1/(s.y), multiplied out.
+		// B' = (1 - r s y^T) B (1 - r y s^T) + r s s^T with r = 1/(s.y), multiplied out: B + v s^T - s u^T.
 		r := s.Div(one, curvature)
-		By := make([]Value, n)
-		for i := range By {
-			By[i] = s.dot(B[i], dg)
-		}
+		By := linalg.MatVec(s.Builder, B, dg)
 		c := s.Mul(r, s.Add(one, s.Mul(r, s.dot(dg, By))))
-		next := make([][]Value, n)
-		for i := range next {
-			next[i] = make([]Value, n)
-		}
+		u := s.scaled(r, By)
+		v := s.minus(s.scaled(c, dx), u)
 		for i := 0; i < n; i++ {
 			for j := 0; j <= i; j++ {
-				cross := s.Mul(r, s.Add(s.Mul(By[i], dx[j]), s.Mul(dx[i], By[j])))
-				update := s.Add(s.Sub(B[i][j], cross), s.Mul(c, s.Mul(dx[i], dx[j])))
-				identity := zero
-				if i == j {
-					identity = one
-				}
-				old := s.Select(fresh, identity, kept[at(i, j)].Get())
-				next[i][j] = s.Select(usable, update, old)
-				next[j][i] = next[i][j]
+				update := s.Sub(s.Add(B[i][j], s.Mul(v[i], dx[j])), s.Mul(dx[i], u[j]))
+				B[i][j] = s.Select(usable, update, B[i][j])
+				B[j][i] = B[i][j]
 			}
 		}
-		d := make([]Value, n)
-		for i := range d {
-			d[i] = s.Neg(s.dot(next[i], s.Grad))
-		}
-		descends := s.And(s.Lt(s.dot(d, s.Grad), zero), s.AllFinite(d...))
-		d = s.selects(descends, d, linalg.Neg(s.Builder, s.Grad))
+		// Downhill. What is not finite has no finite slope.
+		Bg := linalg.MatVec(s.Builder, B, s.Grad)
+		slope := s.dot(Bg, s.Grad)
+		descends := s.And(s.Gt(slope, zero), s.IsFinite(slope))
+		slope = s.Select(descends, slope, s.dot(s.Grad, s.Grad))
+		d := linalg.Neg(s.Builder, s.selects(descends, Bg, s.Grad))
 		s.Fallback(s.Or(s.Not(descends), s.And(s.Not(usable), s.Not(s.First))))
 
-		updates := s.Select(descends, s.Select(usable, one, scaledYet.Get()), zero)
-		s.SetIf(accepted, scaledYet, updates)
+		none := s.And(fresh, s.Not(usable))
 		for i := 0; i < n; i++ {
 			s.SetIf(accepted, gOld[i], s.Grad[i])
 			for j := 0; j <= i; j++ {
-				s.SetIf(accepted, kept[at(i, j)], next[i][j])
+				kept[at(i, j)].Set(B[i][j])
 			}
 		}
-		unscaled := s.Eq(updates, zero)
-		l.proceed(accepted, d, s.Select(unscaled, firstStep(s, d), one))
+		kept[0].Set(s.Select(s.Or(none, s.And(accepted, s.Not(descends))), zero, B[0][0]))
+		l.proceed(accepted, d, s.Neg(slope), s.firstStep(s.Or(none, s.Not(descends))))
 	},
 }

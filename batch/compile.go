@@ -276,6 +276,12 @@ func (c *compiler) step(prog *program.Program, split bool) (*program.Func, []*Va
 		}
 		return r
 	}
+	// A gradient whose square overflows or vanishes would pass the test below, and in float32 is nothing unusual.
+	if c.o.GTol > 0 || float == program.F32 {
+		s.GradNorm = linalg.Norm2(b, s.Grad)
+	} else {
+		s.GradNorm = s.norm(s.Grad)
+	}
 	c.spec.Method.Step(s)
 
 	// What every method shares: accept, count, test, stop.
@@ -288,11 +294,7 @@ func (c *compiler) step(prog *program.Program, split bool) (*program.Func, []*Va
 		before = newIteration // one count serves both
 	}
 	newEvaluations := b.IAdd(before, b.I(1))
-	g := s.norm(s.Grad)
-	// A gradient whose square overflows or vanishes would pass the test below, and in float32 is nothing unusual.
-	if c.o.GTol > 0 || float == program.F32 {
-		g = linalg.Norm2(b, s.Grad)
-	}
+	g := s.GradNorm
 	newGnorm0 := b.Select(s.First, g, gnorm0)
 
 	var dist Value

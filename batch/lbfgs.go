@@ -30,7 +30,8 @@ var lbfgs = Method{
 		}
 		dx, dg := s.minus(s.X, s.Last), s.minus(s.Grad, Get(gOld))
 		curvature := s.dot(dx, dg)
-		usable := s.And(s.Gt(curvature, zero), s.IsFinite(s.Div(one, curvature)), s.Not(s.First))
+		rho := s.Div(one, curvature)
+		usable := s.And(accepted, s.Gt(rho, zero), s.IsFinite(rho), s.Not(s.First))
 
 		// The memory after this iterate: shifted by one where the new pair is usable.
 		type values struct {
@@ -39,7 +40,7 @@ var lbfgs = Method{
 		}
 		now := make([]values, memory)
 		for k := range now {
-			older := values{dx, dg, s.Div(one, curvature)}
+			older := values{dx, dg, rho}
 			if k > 0 {
 				older = values{Get(kept[k-1].dx), Get(kept[k-1].dg), kept[k-1].rho.Get()}
 			}
@@ -49,7 +50,7 @@ var lbfgs = Method{
 				s.Select(usable, older.rho, kept[k].rho.Get()),
 			}
 		}
-		// Two-loop recursion. A missing pair's rho is 0 and its vectors are 0: it
+		// Two-loop recursion. A missing pair's rho is 0 and its vectors are finite: it
 		// changes nothing.
 		q := s.Grad
 		alpha := make([]Value, memory)
@@ -65,21 +66,23 @@ var lbfgs = Method{
 			d = s.plus(d, s.scaled(s.Sub(alpha[k], beta), now[k].dx))
 		}
 		d = linalg.Neg(s.Builder, d)
-		descends := s.And(s.Lt(s.dot(d, s.Grad), zero), s.AllFinite(d...))
+		// What is not finite has no finite slope.
+		slope := s.dot(d, s.Grad)
+		descends := s.And(s.Lt(slope, zero), s.IsFinite(slope))
 		d = s.selects(descends, d, linalg.Neg(s.Builder, s.Grad))
+		slope = s.Select(descends, slope, s.Neg(s.dot(s.Grad, s.Grad)))
 		s.Fallback(s.Or(s.Not(descends), s.And(s.Not(usable), s.Not(s.First))))
 
 		// Where the direction does not descend the memory is forgotten.
+		forget := s.And(accepted, s.Not(descends))
 		for k := range kept {
-			for i := 0; i < n; i++ {
-				s.SetIf(accepted, kept[k].dx[i], s.Select(descends, now[k].dx[i], zero))
-				s.SetIf(accepted, kept[k].dg[i], s.Select(descends, now[k].dg[i], zero))
-			}
-			s.SetIf(accepted, kept[k].rho, s.Select(descends, now[k].rho, zero))
+			Set(kept[k].dx, now[k].dx)
+			Set(kept[k].dg, now[k].dg)
+			kept[k].rho.Set(s.Select(forget, zero, now[k].rho))
 		}
 		for i := 0; i < n; i++ {
 			s.SetIf(accepted, gOld[i], s.Grad[i])
 		}
-		l.proceed(accepted, d, s.Select(s.Or(empty, s.Not(descends)), firstStep(s, d), one))
+		l.proceed(accepted, d, slope, s.firstStep(s.Or(empty, s.Not(descends))))
 	},
 }

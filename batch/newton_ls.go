@@ -35,6 +35,7 @@ var newtonLS = Method{
 		// What is left: H is zero, or not finite.
 		d = s.selects(descends(), d, s.Grad)
 		s.Fallback(modified)
-		l.proceed(accepted, linalg.Neg(s.Builder, d), s.F(1))
+		d = linalg.Neg(s.Builder, d)
+		l.proceed(accepted, d, s.dot(d, s.Grad), s.F(1))
 	},
 }

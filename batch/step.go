@@ -20,10 +20,11 @@ type Step struct {
 	*program.Builder
 	graph.Quantities // of the problem at X
 
-	N, M  int     // number of inputs x and outputs y
-	X     []Value // the point just evaluated
-	Last  []Value // the iterate accepted last; equals X at the start
-	First Value   // Bool: X is the start, which is always accepted
+	N, M     int     // number of inputs x and outputs y
+	X        []Value // the point just evaluated
+	Last     []Value // the iterate accepted last; equals X at the start
+	First    Value   // Bool: X is the start, which is always accepted
+	GradNorm Value   // |dL/dx| at X
 
 	inverse  func(y, x []Value) []Value
 	input    func(name string) Value // makes or finds the input of a state slot

@@ -5,9 +5,11 @@ package cpu
 import (
 	"fmt"
 	"slices"
+	"sync"
 	"unsafe"
 
 	"invar/cpu/internal/amd64"
+	"invar/internal/slab"
 	"invar/program"
 )
 
@@ -34,6 +36,11 @@ type frame struct {
 	point                   int // where it has left, 0: it has come to its end
 	kept                    [5]uintptr
 	executed                int // operations, with emitOptions.count
+
+	// A strip's fixed slots, its moving ones before the step and after it: of the strip at hand while the one that was
+	// stepped before it is looked at, and of that one.
+	stripIn, stripCur, stripOut uintptr
+	lastIn, lastCur, lastOut    uintptr
 }
 
 const (
@@ -47,6 +54,12 @@ const (
 	frameCur        = int32(unsafe.Offsetof(frame{}.cur))
 	frameNext       = int32(unsafe.Offsetof(frame{}.next))
 	frameFixed      = int32(unsafe.Offsetof(frame{}.fixed))
+	frameStripIn    = int32(unsafe.Offsetof(frame{}.stripIn))
+	frameStripCur   = int32(unsafe.Offsetof(frame{}.stripCur))
+	frameStripOut   = int32(unsafe.Offsetof(frame{}.stripOut))
+	frameLastIn     = int32(unsafe.Offsetof(frame{}.lastIn))
+	frameLastCur    = int32(unsafe.Offsetof(frame{}.lastCur))
+	frameLastOut    = int32(unsafe.Offsetof(frame{}.lastOut))
 	frameSteps      = int32(unsafe.Offsetof(frame{}.steps))
 	frameRunBudget  = int32(unsafe.Offsetof(frame{}.runBudget))
 	frameRunPause   = int32(unsafe.Offsetof(frame{}.runPause))
@@ -112,6 +125,35 @@ type native struct {
 	text               []string // with emitOptions.list
 }
 
+// workspace is memory that emitProgram needs besides what it returns, and takes again for the next program.
+type workspace struct {
+	asm       amd64.Asm
+	consts    map[uint64]int32
+	nodes     slab.Of[node]
+	numbers   slab.Of[int32]
+	lists     slab.Of[[]int32]
+	marks     slab.Of[bool]
+	groups    slab.Of[int8]
+	homes     slab.Of[home]
+	addresses slab.Of[address]
+}
+
+var workspaces = sync.Pool{New: func() any { return &workspace{consts: map[uint64]int32{}} }}
+
+// release gives w back.
+func (w *workspace) release() {
+	w.asm.Reset()
+	clear(w.consts)
+	w.nodes.Reset()
+	w.numbers.Reset()
+	w.lists.Reset()
+	w.marks.Reset()
+	w.groups.Reset()
+	w.homes.Reset()
+	w.addresses.Reset()
+	workspaces.Put(w)
+}
+
 // emitOptions are for tests and measurements; the zero value chooses everything.
 type emitOptions struct {
 	vectors, strips int
@@ -124,6 +166,8 @@ type emitOptions struct {
 // emitProgram writes the code of p.
 func emitProgram(p *program.Program, isa *isa, o emitOptions) (n *native, err error) {
 	defer limits(&err)
+	w := workspaces.Get().(*workspace)
+	defer w.release()
 	st := p.Stage()
 	if o.call == 0 {
 		o.call = callOperations
@@ -131,17 +175,17 @@ func emitProgram(p *program.Program, isa *isa, o emitOptions) (n *native, err er
 	n = &native{stages: st, options: o}
 	n.geometry = geometry{isa: isa, inputs: len(p.In), fixed: st.Fixed, moving: len(st.Kept) - st.Fixed, results: len(p.Results)}
 	n.makeRun(p)
-	step := lower(st.Step, n.moving, isa.zmm, false)
+	step := lower(w, st.Step, n.moving, isa.zmm, false)
 	n.chooseStrips(step, o)
 	// Measured: four vectors in turn hide the latencies better than any order.
 	ordered := n.vectors < 4
 	if ordered {
-		step = lower(st.Step, n.moving, isa.zmm, true)
+		step = lower(w, st.Step, n.moving, isa.zmm, true)
 	}
-	run := n.lowerRun(step, ordered, o.allRuns)
+	run := n.lowerRun(w, step, ordered, o.allRuns)
 	n.runs = run != nil
-	setup := lower(st.Setup, len(st.Setup.Out), isa.zmm, ordered)
-	final := lower(reported(st.Final), len(st.Final.Out), isa.zmm, ordered)
+	setup := lower(w, st.Setup, len(st.Setup.Out), isa.zmm, ordered)
+	final := lower(w, reported(st.Final), len(st.Final.Out), isa.zmm, ordered)
 	if most := callOperations / n.width(); n.columns() > most { // each may move when a sample ends
 		return nil, limitError(fmt.Sprintf("%d slots, at most %d are allowed in native code", n.columns(), most))
 	}
@@ -149,9 +193,10 @@ func emitProgram(p *program.Program, isa *isa, o emitOptions) (n *native, err er
 		return nil, limitError(fmt.Sprintf("%d inputs or results, at most %d are allowed in native code", columns, maxScratch/n.endedPitch()))
 	}
 
-	a := &amd64.Asm{List: o.list}
+	a := &w.asm
+	a.List = o.list
 	var starts [3]amd64.Label // of the functions
-	consts := &constants{isa: isa, index: map[uint64]int{}}
+	consts := &constants{isa: isa, known: w.consts}
 	for k, l := range []*lowered{setup, step, final} {
 		s := a.Section()
 		a.Use(s)
@@ -204,6 +249,8 @@ func (n *native) chooseStrips(step *lowered, o emitOptions) {
 		n.vectors, n.strips = 3, 3
 	case p <= 16 && step.masks <= 4: // of six mask registers, three vectors leave two for each, four vectors one
 		n.vectors, n.strips = 4, 2
+	case p <= 40 && step.masks > 6: // two vectors leave three, which is what a line search needs
+		n.vectors, n.strips = 2, 3
 	case p <= 40, step.accesses > float64(len(step.nodes)): // in loops over arrays, which wait for memory
 		n.vectors, n.strips = 3, 3
 	default:
@@ -219,8 +266,9 @@ func (n *native) chooseStrips(step *lowered, o emitOptions) {
 	n.poolLen = max(w, min(256, (128<<10)/(8*n.columns()))/w*w)
 }
 
-func columnsAt(base amd64.Reg, n, pitch int) []address {
-	at := make([]address, n)
+// columnsAt are n columns of memory, one behind the other.
+func (w *workspace) columnsAt(base amd64.Reg, n, pitch int) []address {
+	at := w.addresses.Make(n)
 	for i := range at {
 		at[i] = address{base: base, disp: int32(i * pitch)}
 	}
@@ -228,8 +276,8 @@ func columnsAt(base amd64.Reg, n, pitch int) []address {
 }
 
 // listedColumns are columns whose addresses are a list.
-func listedColumns(base amd64.Reg, n int) []address {
-	at := columnsAt(base, n, 8)
+func (w *workspace) listedColumns(base amd64.Reg, n int) []address {
+	at := w.columnsAt(base, n, 8)
 	for i := range at {
 		at[i].listed = true
 	}
@@ -239,9 +287,10 @@ func listedColumns(base amd64.Reg, n int) []address {
 // emitMap writes a function of columns, strip by strip from those at frame.in to those at frame.out: setup, from a list of
 // inputs to the pool, or final, from the ended samples to a list of results.
 func (n *native) emitMap(a *amd64.Asm, consts *constants, l *lowered, final bool) *emitter {
-	in, out, own := listedColumns(rIn, n.inputs), columnsAt(rOut, len(l.out), n.poolPitch()), rOut
+	w := l.mem
+	in, out, own := w.listedColumns(rIn, n.inputs), w.columnsAt(rOut, len(l.out), n.poolPitch()), rOut
 	if final {
-		in, out, own = columnsAt(rIn, n.columns()-1, n.endedPitch()), listedColumns(rOut, len(l.out)), rIn
+		in, out, own = w.columnsAt(rIn, n.columns()-1, n.endedPitch()), w.listedColumns(rOut, len(l.out)), rIn
 	}
 	e := newEmitter(a, n.isa, n.vectors, l, consts, in, out)
 	e.options = n.options
@@ -266,25 +315,47 @@ func (n *native) emitMap(a *amd64.Asm, consts *constants, l *lowered, final bool
 }
 
 // stateColumns are where the code of a step finds the slots of its strip.
-func (n *native) stateColumns() []address {
-	return append(columnsAt(rIn, n.fixed, n.column()), columnsAt(rCur, n.moving, n.column())...)
+func (n *native) stateColumns(w *workspace) []address {
+	at := w.columnsAt(rIn, n.fixed+n.moving, n.column())
+	copy(at[n.fixed:], w.columnsAt(rCur, n.moving, n.column()))
+	return at
 }
 
 // emitStep writes the function that steps all strips, again and again. A sample
 // that ends is moved to the list of ended ones as it was before the step, and a waiting one takes its lane.
+//
+// That happens when another strip has made its step, too: which lanes end is known last of all in a step, and a jump that waits
+// for it, and that nobody can foresee, would hold up the step that follows. After a run (see emitRun) it
+// happens at once, for samples that begin together end together there, and none would be left to take their lanes.
 func (n *native) emitStep(a *amd64.Asm, consts *constants, l, run *lowered) *emitter {
-	e := newEmitter(a, n.isa, n.vectors, l, consts, n.stateColumns(), columnsAt(rOut, n.moving, n.column()))
+	e := newEmitter(a, n.isa, n.vectors, l, consts, n.stateColumns(l.mem), l.mem.columnsAt(rOut, n.moving, n.column()))
 	e.options = n.options
 	a.MovRM(rConsts, amd64.M(rFrame, frameConsts))
 	a.MovRM(rScratch, amd64.M(rFrame, frameScratch))
 	a.MovRM(rCur, amd64.M(rFrame, frameCur))
 	a.MovRM(rOut, amd64.M(rFrame, frameNext))
 	a.MovRM(rSteps, amd64.M(rFrame, frameSteps))
-	sweep, strip, ended, next := a.Label(), a.Label(), a.Label(), a.Label()
+	strip := []struct {
+		reg       amd64.Reg
+		now, last int32 // fields of the frame: the strip at hand, and the one before
+		size      int
+	}{
+		{rCur, frameStripCur, frameLastCur, n.movingStrip()},
+		{rOut, frameStripOut, frameLastOut, n.movingStrip()},
+		{rIn, frameStripIn, frameLastIn, n.fixedStrip()},
+	}
+	late := run == nil
+	if late { // before the first one there is none: it is looked at itself
+		a.MovRM(rIn, amd64.M(rFrame, frameFixed))
+		for _, s := range strip {
+			a.MovMR(amd64.M(rFrame, s.last), s.reg)
+		}
+	}
+	sweep, step, ended, next, done := a.Label(), a.Label(), a.Label(), a.Label(), a.Label()
 	a.Bind(sweep)
 	a.MovRM(rIn, amd64.M(rFrame, frameFixed))
 	a.MovRM(rStrips, amd64.M(rFrame, frameStrips))
-	a.Bind(strip)
+	a.Bind(step)
 	if run != nil {
 		r := n.emitRun(a, consts, run)
 		n.below, n.above = max(n.below, r.below()), max(n.above, r.above())
@@ -294,13 +365,38 @@ func (n *native) emitStep(a *amd64.Asm, consts *constants, l, run *lowered) *emi
 	e.finish()
 	test := l.out[n.moving]
 	e.inReg(test)
-	a.JumpIf(e.allLanes(test), ended)
-	a.Bind(next)
-	a.RI(amd64.Add, rCur, int32(n.movingStrip()))
-	a.RI(amd64.Add, rOut, int32(n.movingStrip()))
-	a.RI(amd64.Add, rIn, int32(n.fixedStrip()))
+	before, look := a.Label(), a.Label()
+	if late {
+		n.endedLanes(a, e, test)
+		a.MovMR(n.ended(), rLanes)
+		for _, s := range strip {
+			a.MovMR(amd64.M(rFrame, s.now), s.reg)
+		}
+		a.MI(amd64.Cmp, amd64.M(rFrame, frameStrips), 1) // there is no other one
+		a.JumpIf(amd64.EQ, look)
+		a.Bind(before)
+		for _, s := range strip {
+			a.MovRM(s.reg, amd64.M(rFrame, s.last))
+		}
+		a.Bind(look)
+		a.MI(amd64.Cmp, n.ended(), 0)
+		a.JumpIf(amd64.NE, ended)
+		a.Bind(next)
+		a.Test(rSteps)
+		a.JumpIf(amd64.EQ, done)
+		for _, s := range strip {
+			a.MovRM(s.reg, amd64.M(rFrame, s.now))
+			a.MovMR(amd64.M(rFrame, s.last), s.reg)
+		}
+	} else {
+		a.JumpIf(e.allLanes(test), ended)
+		a.Bind(next)
+	}
+	for _, s := range strip {
+		a.RI(amd64.Add, s.reg, int32(s.size))
+	}
 	a.RI(amd64.Sub, rStrips, 1)
-	a.JumpIf(amd64.NE, strip)
+	a.JumpIf(amd64.NE, step)
 	// What was written is the state now.
 	a.MovRM(rCur, amd64.M(rFrame, frameNext))
 	a.MovRM(rOut, amd64.M(rFrame, frameCur))
@@ -308,32 +404,38 @@ func (n *native) emitStep(a *amd64.Asm, consts *constants, l, run *lowered) *emi
 	a.MovMR(amd64.M(rFrame, frameNext), rOut)
 	a.RI(amd64.Sub, rSteps, 1)
 	a.JumpIf(amd64.NE, sweep)
+	if late { // the last one is left
+		a.Jump(before)
+	}
+	a.Bind(done)
 	a.Return()
 
 	main := a.Use(a.Section())
 	a.Bind(ended)
-	n.emitEnded(a, e, test, rCur, rOut, nil, next)
+	if late {
+		a.MovRM(rLanes, n.ended())
+		a.MovMI(n.ended(), 0)
+	} else {
+		n.endedLanes(a, e, test)
+		a.JumpIf(amd64.EQ, next)
+	}
+	n.emitEnded(a, e, rCur, rOut, next)
 	a.Use(main)
 	return e
 }
 
-// running is the word of the strip's lanes that run.
+// running is the word of the strip's lanes that run, ended that of those whose samples ended with the last step.
 func (n *native) running() amd64.Arg { return amd64.M(rIn, int32((n.fixed+1)*n.column())) }
+func (n *native) ended() amd64.Arg   { return n.running().Plus(8) }
 
-// emitEnded writes what happens to lanes whose samples end: test is false for them. It goes lane by lane in
-// general registers, for mostly there is one. The moving slots before the step stand at the register before, those after it
-// at the register after; ready, if not nil, writes what brings them there.
-func (n *native) emitEnded(a *amd64.Asm, e *emitter, test int32, before, after amd64.Reg, ready func(), next amd64.Label) {
-	const (
-		lanes   = amd64.RAX // a bit for each that ends
-		lane    = amd64.RCX
-		count   = amd64.R12 // of ended samples
-		waiting = amd64.R13
-		x       = amd64.R14
-	)
+const rLanes = amd64.RAX // a bit for each lane whose sample ends
+
+// endedLanes sets rLanes to the running lanes for which test, which is in registers, is false.
+func (n *native) endedLanes(a *amd64.Asm, e *emitter, test int32) {
+	const x = amd64.R14
 	k := ref{e, test, int(e.reg[test]), e.home[test]}
 	for u := range n.vectors {
-		d := lanes
+		d := rLanes
 		if u > 0 {
 			d = x
 		}
@@ -344,15 +446,24 @@ func (n *native) emitEnded(a *amd64.Asm, e *emitter, test int32, before, after a
 		}
 		if u > 0 {
 			a.Shl(d, uint8(u*n.isa.lanes()))
-			a.RR(amd64.Or, lanes, d)
+			a.RR(amd64.Or, rLanes, d)
 		}
 	}
-	a.RI(amd64.Xor, lanes, -1)
-	a.RM(amd64.And, lanes, n.running())
-	a.JumpIf(amd64.EQ, next)
-	if ready != nil {
-		ready()
-	}
+	a.RI(amd64.Xor, rLanes, -1)
+	a.RM(amd64.And, rLanes, n.running())
+}
+
+// emitEnded writes what happens to the lanes in rLanes, whose samples end. It goes lane by lane in
+// general registers, for mostly there is one. The moving slots before the step stand at the register before, those after it
+// at the register after.
+func (n *native) emitEnded(a *amd64.Asm, e *emitter, before, after amd64.Reg, next amd64.Label) {
+	const (
+		lanes   = rLanes
+		lane    = amd64.RCX
+		count   = amd64.R12 // of ended samples
+		waiting = amd64.R13
+		x       = amd64.R14
+	)
 	a.MovRM(count, amd64.M(rFrame, frameEndedCount))
 	a.MovRM(waiting, amd64.M(rFrame, framePoolNext))
 	a.MovRM(rConsts, amd64.M(rFrame, frameEnded)) // for as long as this takes
@@ -413,14 +524,14 @@ func (n *native) emitEnded(a *amd64.Asm, e *emitter, test int32, before, after a
 	a.MovMR(amd64.M(rFrame, framePoolNext), waiting)
 	a.MovRM(rConsts, amd64.M(rFrame, frameConsts))
 	a.MovRM(rScratch, amd64.M(rFrame, frameScratch))
-	last, stop := a.Label(), a.Label()
+	last := a.Label()
 	a.RM(amd64.Cmp, waiting, amd64.M(rFrame, framePoolLimit))
-	a.JumpIf(amd64.LT, last)
-	a.Bind(stop)
-	a.MovRI(rSteps, 1) // this step is the last one
-	a.Bind(last)
+	a.JumpIf(amd64.GE, last)
 	a.MI(amd64.Cmp, amd64.M(rFrame, frameActive), 0)
 	a.JumpIf(amd64.NE, next)
+	a.Bind(last) // this sweep's steps are the last ones, if it makes any
+	a.RI(amd64.Cmp, rSteps, 1)
+	a.JumpIf(amd64.LT, next)
 	a.MovRI(rSteps, 1)
 	a.Jump(next)
 
@@ -438,7 +549,7 @@ func (n *native) constantMemory() []uint64 {
 	if !n.isa.zmm {
 		repeat = n.isa.lanes()
 	}
-	var m []uint64
+	m := make([]uint64, 0, repeat*len(n.consts))
 	for _, c := range n.consts {
 		for range repeat {
 			m = append(m, c)

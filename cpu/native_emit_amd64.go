@@ -65,24 +65,32 @@ type address struct {
 // constants is what the code of a program reads from memory but never writes.
 type constants struct {
 	isa    *isa
-	index  map[uint64]int
+	known  map[uint64]int32 // index in bits
 	bits   []uint64
 	tables [][]float64
 	size   int // of the tables, in entries
 }
 
-// number returns the operand for a constant: repeated from one number (AVX-512), or stored once a lane.
-func (c *constants) number(bits uint64) amd64.Arg {
-	i, ok := c.index[bits]
+// number returns the operand for a constant.
+func (c *constants) number(bits uint64) amd64.Arg { return c.at(c.index(bits)) }
+
+// index is which constant has these bits.
+func (c *constants) index(bits uint64) int32 {
+	i, ok := c.known[bits]
 	if !ok {
-		i = len(c.bits)
-		c.index[bits] = i
+		i = int32(len(c.bits))
+		c.known[bits] = i
 		c.bits = append(c.bits, bits)
 	}
+	return i
+}
+
+// at is the operand for constant i: repeated from one number (AVX-512), or stored once a lane.
+func (c *constants) at(i int32) amd64.Arg {
 	if c.isa.zmm {
-		return amd64.B(rConsts, int32(i*8))
+		return amd64.B(rConsts, i*8)
 	}
-	return amd64.M(rConsts, int32(i*c.isa.bytes))
+	return amd64.M(rConsts, i*int32(c.isa.bytes))
 }
 
 // table returns the offset of a table.
@@ -141,7 +149,8 @@ type emitter struct {
 
 	reg      []int8 // group of each value, -1
 	home     []home
-	outsOf   [][]int32
+	firstOut []int32 // of each value: the first output that it is, -1
+	nextOut  []int32 // of each output: the next one that is the same value, -1
 	next     []int32 // per value: how many of its uses lie behind us
 	ending   []int32 // of each position: the first value that nothing needs after it, -1
 	ends     []int32 // of each value: the next one with that position, -1
@@ -156,7 +165,7 @@ type emitter struct {
 	freed    []int32 // slots that are free after the present instruction
 	index    [len(indexRegs)]string
 	oldest   int
-	tables   map[uint64]int32
+	tables   []int32 // of each table: 1 + its offset, 0: not yet known
 
 	since  float64       // operations since the last point
 	counts [][2]float64  // of each loop around the position: the least and the greatest value of its counter
@@ -169,26 +178,27 @@ type emitter struct {
 const maxScratch = 1 << 28
 
 func newEmitter(a *amd64.Asm, isa *isa, v int, l *lowered, consts *constants, in, out []address) *emitter {
-	n := len(l.nodes)
+	n, w := len(l.nodes), l.mem
 	e := &emitter{
 		lowered: l, a: a, isa: isa, v: v, consts: consts, in: in, out: out,
-		reg: make([]int8, n), home: make([]home, n), ending: make([]int32, n+1), ends: make([]int32, n), outsOf: make([][]int32, n), next: make([]int32, n), late: make([]bool, n),
-		cold: -1, swept: -1, tables: map[uint64]int32{}, counts: make([][2]float64, len(l.f.Loops)),
+		reg: w.groups.Make(n), home: w.homes.Make(n), ending: w.numbers.Make(n + 1), ends: w.numbers.Make(n), next: w.numbers.Make(n), late: w.marks.Make(n),
+		firstOut: w.numbers.Make(n), nextOut: w.numbers.Make(len(out)),
+		cold: -1, swept: -1, tables: w.numbers.Make(len(l.f.Tables)), counts: make([][2]float64, len(l.f.Loops)),
 	}
-	e.files[vectors].holds = make([]int32, isa.regs/v)
-	e.files[masks].holds = make([]int32, maskGroups/v)
+	e.files[vectors].holds = w.numbers.Make(isa.regs / v)
+	e.files[masks].holds = w.numbers.Make(maskGroups / v)
 	for k := range e.files {
 		for g := range e.files[k].holds {
 			e.files[k].holds[g] = empty
 		}
 	}
 	for i := range e.reg {
-		e.reg[i] = -1
+		e.reg[i], e.firstOut[i] = -1, -1
 		switch x := &l.nodes[i]; x.op {
 		case program.OpInput:
 			e.home[i] = home{inInput, int32(x.imm)}
 		case program.OpConst:
-			e.home[i] = home{inConst, 0}
+			e.home[i] = home{inConst, -1}
 		}
 	}
 	for p := range e.ending {
@@ -199,10 +209,9 @@ func newEmitter(a *amd64.Asm, isa *isa, v int, l *lowered, consts *constants, in
 			e.ends[v], e.ending[p] = e.ending[p], int32(v)
 		}
 	}
-	for k, r := range l.out {
-		if k < len(out) {
-			e.outsOf[r] = append(e.outsOf[r], int32(k))
-		}
+	for k := min(len(l.out), len(out)) - 1; k >= 0; k-- {
+		v := l.out[k]
+		e.nextOut[k], e.firstOut[v] = e.firstOut[v], int32(k)
 	}
 	below := 0
 	for _, a := range l.f.Arrays {
@@ -307,7 +316,11 @@ func (e *emitter) at(h home, v int32, u int) amd64.Arg {
 	case inOutput:
 		return e.column(e.out[h.at]).Plus(u * e.isa.bytes)
 	case inConst:
-		return e.consts.number(e.constBits(v))
+		if h.at < 0 { // not used so far
+			h.at = e.consts.index(e.constBits(v))
+			e.home[v].at = h.at
+		}
+		return e.consts.at(h.at)
 	}
 	panic(fmt.Sprintf("cpu: value %d of %s is lost", v, e.f.Name))
 }
@@ -429,7 +442,7 @@ func (e *emitter) put(s int32, c class, g int) {
 
 // putOutputs stores group g as the outputs that v is.
 func (e *emitter) putOutputs(v int32, g int) {
-	for _, k := range e.outsOf[v] {
+	for k := e.firstOut[v]; k >= 0; k = e.nextOut[k] {
 		e.putColumn(e.out[k], v, g)
 	}
 }
@@ -642,6 +655,43 @@ func (e *emitter) mask(v int32) ref {
 	return ref{e, v, int(e.reg[v]), e.home[v]}
 }
 
+// recall brings a mask back from memory, which costs no more than reading it there, where it is read again before what has to
+// make place for it.
+func (e *emitter) recall(v int32) {
+	if e.reg[v] >= 0 || e.home[v].kind != inSlot {
+		return
+	}
+	e.nextUse(v, e.now+1)
+	reads := e.use[v][e.next[v]:] // after this one
+	best, most := -1, 0
+	for g, h := range e.files[masks].holds {
+		gain := len(reads)
+		if h >= 0 {
+			until := e.nextUse(h, e.now)
+			gain = 0
+			for gain < len(reads) && reads[gain] < until {
+				gain++
+			}
+			if e.home[h].kind == nowhere {
+				gain -= 2 // it has to be stored, and read again
+			}
+		} else if h != empty {
+			continue
+		}
+		if gain > most {
+			best, most = g, gain
+		}
+	}
+	if best < 0 {
+		return
+	}
+	if e.files[masks].holds[best] != empty {
+		e.evict(masks, best, e.now)
+	}
+	e.fetch(v, best)
+	e.assign(v, best)
+}
+
 // k returns the mask register for vector u, temp if v is in memory.
 func (r ref) k(u int, temp uint8) uint8 {
 	e := r.e
@@ -721,11 +771,11 @@ func (e *emitter) result(i int32) int {
 // define makes group g the value of i.
 func (e *emitter) define(i int32, g int) {
 	e.assign(i, g)
-	if len(e.outsOf[i]) > 0 {
+	if first := e.firstOut[i]; first >= 0 {
 		e.files[e.class(i)].pinned |= 1 << g
 		e.putOutputs(i, g)
-		if k := e.outsOf[i][0]; e.class(i) == vectors && e.home[i].kind == nowhere && !e.out[k].listed {
-			e.home[i] = home{inOutput, k}
+		if e.class(i) == vectors && e.home[i].kind == nowhere && !e.out[first].listed {
+			e.home[i] = home{inOutput, first}
 		}
 	}
 	e.unpin()

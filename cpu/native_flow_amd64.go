@@ -468,7 +468,7 @@ func (e *emitter) otherwise(m int32) {
 func (e *emitter) finish() {
 	e.now = int32(len(e.nodes))
 	for v := range e.nodes {
-		if x := &e.nodes[v]; len(e.outsOf[v]) > 0 && !computed(x.op) {
+		if x := &e.nodes[v]; e.firstOut[v] >= 0 && !computed(x.op) {
 			g := e.inReg(int32(v))
 			e.putOutputs(int32(v), g)
 			e.unpin()

@@ -29,14 +29,21 @@ const (
 
 // makeRun prepares what runs need, where the step is straight and moves little enough that there may be some.
 func (n *native) makeRun(p *program.Program) {
-	const most = 8 // slots that move
+	const (
+		most = 8   // slots that move
+		long = 150 // instructions of a step with guards; measured: where it computes sines and the like, nothing is gained
+	)
 	if n.moving > most {
 		return
 	}
 	for _, in := range n.stages.Step.Instrs {
 		switch in.Op {
-		case program.OpLoop, program.OpGuard, program.OpLoad, program.OpStore, program.OpTable:
+		case program.OpLoop, program.OpLoad, program.OpStore, program.OpTable:
 			return
+		case program.OpGuard:
+			if len(n.stages.Step.Instrs) > long {
+				return
+			}
 		}
 	}
 	for _, typ := range n.stages.Step.In {
@@ -69,11 +76,11 @@ func (n *native) paysRun(vectors int, step *lowered) bool {
 
 // lowerRun prepares the code of runs, nil where the program gets none: where they do not fit, or do not pay and are not wanted
 // all the same.
-func (n *native) lowerRun(step *lowered, ordered, all bool) *lowered {
+func (n *native) lowerRun(w *workspace, step *lowered, ordered, all bool) *lowered {
 	if !n.paysRun(n.vectors, step) && !(all && n.fitsRun(n.vectors)) {
 		return nil
 	}
-	l := lower(n.stages.Run, 0, n.isa.zmm, ordered)
+	l := lower(w, n.stages.Run, 0, n.isa.zmm, ordered)
 	if float64(len(l.nodes)*n.vectors) >= n.options.stretch() { // a run has no points
 		return nil
 	}
@@ -115,7 +122,7 @@ type carried struct {
 
 // emitRun writes a run of the present strip. Control leaves it at its end.
 func (n *native) emitRun(a *amd64.Asm, consts *constants, l *lowered) *emitter {
-	e := newEmitter(a, n.isa, n.vectors, l, consts, n.stateColumns(), nil)
+	e := newEmitter(a, n.isa, n.vectors, l, consts, n.stateColumns(l.mem), nil)
 	e.options = n.options
 	enter, step, ended, rare, over := a.Label(), a.Label(), a.Label(), a.Label(), a.Label()
 	var state []carried
@@ -184,6 +191,9 @@ func (n *native) emitRun(a *amd64.Asm, consts *constants, l *lowered) *emitter {
 	from := int32(0)
 	if computed(l.nodes[usual].op) { // else there is nothing rare
 		from = usual + 1
+		for int(from) < len(l.nodes) && l.nodes[from].op == program.OpMerge { // written with their guard
+			from++
+		}
 		e.body(0, from)
 		e.inReg(usual)
 		a.JumpIf(e.allLanes(usual), rare)
@@ -215,29 +225,30 @@ func (n *native) emitRun(a *amd64.Asm, consts *constants, l *lowered) *emitter {
 
 	main = a.Use(a.Section())
 	a.Bind(ended)
-	n.emitEnded(a, e, test, rOut, rCur, func() {
-		for _, s := range state {
-			e.putState(s.input, rOut, s.slot*n.column())
-			e.putState(s.next, rCur, s.slot*n.column())
+	n.endedLanes(a, e, test)
+	a.JumpIf(amd64.EQ, enter)
+	for _, s := range state {
+		e.putState(s.input, rOut, s.slot*n.column())
+		e.putState(s.next, rCur, s.slot*n.column())
+	}
+	for _, k := range n.stages.Unmoved {
+		at := (k - n.fixed) * n.column()
+		for u := range e.v {
+			e.load(0, amd64.M(rCur, int32(at+u*e.isa.bytes)))
+			e.store(amd64.M(rOut, int32(at+u*e.isa.bytes)), 0)
 		}
-		for _, k := range n.stages.Unmoved {
-			at := (k - n.fixed) * n.column()
-			for u := range e.v {
-				e.load(0, amd64.M(rCur, int32(at+u*e.isa.bytes)))
-				e.store(amd64.M(rOut, int32(at+u*e.isa.bytes)), 0)
-			}
-		}
-		a.MovRM(rRan, amd64.M(rFrame, frameRunLength))
-		a.RR(amd64.Sub, rRan, rRun)
-		n.advance(e, rRan, rOut)
-		a.RI(amd64.Add, rRan, 1)
-		n.advance(e, rRan, rCur)
-		n.spend(a)
-		a.MovRM(rTemp, amd64.M(rFrame, frameRunLeft))
-		a.RR(amd64.Sub, rTemp, rRan)
-		a.MovMR(amd64.M(rFrame, frameRunLeft), rTemp)
-		e.pauseAfter(rRan)
-	}, enter)
+	}
+	a.MovRM(rRan, amd64.M(rFrame, frameRunLength))
+	a.RR(amd64.Sub, rRan, rRun)
+	n.advance(e, rRan, rOut)
+	a.RI(amd64.Add, rRan, 1)
+	n.advance(e, rRan, rCur)
+	n.spend(a)
+	a.MovRM(rTemp, amd64.M(rFrame, frameRunLeft))
+	a.RR(amd64.Sub, rTemp, rRan)
+	a.MovMR(amd64.M(rFrame, frameRunLeft), rTemp)
+	e.pauseAfter(rRan)
+	n.emitEnded(a, e, rOut, rCur, enter)
 	a.Use(main)
 
 	e.restore(here)

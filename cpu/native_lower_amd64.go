@@ -41,6 +41,7 @@ func (n *node) args() [4]int32 { return [4]int32{n.a, n.b, n.c, n.and} }
 
 // lowered is a function ready for the emitter. Position len(nodes) is the end, where outputs are read.
 type lowered struct {
+	mem   *workspace // of all that follows
 	f     *program.Func
 	nodes []node
 	end   []int32 // of each OpLoop and OpGuard: the position of its end
@@ -62,7 +63,7 @@ type lowered struct {
 
 // lower prepares f, whose first stored outputs go to memory. With kmasks Bools live in mask registers, and a comparison
 // can be combined with another Bool for nothing. Ordered: operations wait less for each other (see program.Order).
-func lower(f *program.Func, stored int, kmasks, ordered bool) *lowered {
+func lower(w *workspace, f *program.Func, stored int, kmasks, ordered bool) *lowered {
 	if ordered {
 		live := 28 // of 32 registers
 		if !kmasks {
@@ -72,12 +73,12 @@ func lower(f *program.Func, stored int, kmasks, ordered bool) *lowered {
 	}
 	n := len(f.Instrs)
 	l := &lowered{
-		f: f, stored: stored, nodes: make([]node, n), end: make([]int32, n), loop: make([]int32, n+1), outer: make([]int32, n),
-		guard: make([]int32, n+1), depth: make([]int32, n+1), use: make([][]int32, n), last: make([]int32, n),
+		mem: w, f: f, stored: stored, nodes: w.nodes.Make(n), end: w.numbers.Make(n), loop: w.numbers.Make(n + 1), outer: w.numbers.Make(n),
+		guard: w.numbers.Make(n + 1), depth: w.numbers.Make(n + 1), out: w.numbers.Make(len(f.Out)), use: w.lists.Make(n), last: w.numbers.Make(n),
 	}
 	l.resolve()
-	count := make([]int, n) // uses
-	read := func(v int32, k int) {
+	count := w.numbers.Make(n) // uses
+	read := func(v, k int32) {
 		if v >= 0 {
 			count[v] += k
 		}
@@ -136,7 +137,7 @@ func (l *lowered) wait() int {
 
 func (l *lowered) resolve() {
 	f := l.f
-	root := make([]int32, len(f.Instrs))
+	root := l.mem.numbers.Make(len(f.Instrs))
 	r := func(v program.Value) int32 {
 		if v < 0 {
 			return -1
@@ -144,17 +145,17 @@ func (l *lowered) resolve() {
 		return root[v]
 	}
 	loop, guard, depth := int32(-1), []int32{-1}, int32(0)
-	inputs := map[uint64]int32{}
+	inputs := l.mem.numbers.Make(len(f.In)) // 1 + the value of each, 0: none so far
 	for i := range f.Instrs {
 		in := &f.Instrs[i]
 		single := f.Precision(in) == program.F32
 		root[i] = int32(i)
 		switch in.Op {
 		case program.OpInput:
-			if first, ok := inputs[in.Imm]; ok {
-				root[i] = first
+			if first := inputs[in.Imm]; first > 0 {
+				root[i] = first - 1
 			} else {
-				inputs[in.Imm] = int32(i)
+				inputs[in.Imm] = int32(i) + 1
 			}
 		case program.OpLoopOut:
 			root[i] = root[in.A]
@@ -165,7 +166,8 @@ func (l *lowered) resolve() {
 		case program.OpEndLoop, program.OpEndGuard:
 			l.end[in.Imm] = int32(i)
 		}
-		x := node{op: in.Op, typ: in.Type, single: single, imm: in.Imm, a: -1, b: -1, c: -1, and: -1}
+		x := &l.nodes[i]
+		x.op, x.typ, x.single, x.imm, x.a, x.b, x.c, x.and = in.Op, in.Type, single, in.Imm, -1, -1, -1, -1
 		if root[i] != int32(i) {
 			x.dead = true
 		} else {
@@ -183,7 +185,6 @@ func (l *lowered) resolve() {
 		if in.Op == program.OpPhi {
 			x.b = int32(in.B) // its root comes later
 		}
-		l.nodes[i] = x
 
 		switch in.Op { // the mark itself stands outside
 		case program.OpEndLoop:
@@ -209,16 +210,15 @@ func (l *lowered) resolve() {
 			l.nodes[i].b = root[l.nodes[i].b]
 		}
 	}
-	for _, v := range f.Out {
-		l.out = append(l.out, root[v])
+	for k, v := range f.Out {
+		l.out[k] = root[v]
 	}
 }
 
 // foldSigns removes negations whose every reader can flip the sign itself.
 // Adding a negated number is subtracting it, to the bit, and an FMA rounds once whatever the signs.
-func (l *lowered) foldSigns(count []int) {
-	n := len(l.nodes)
-	left := make([]int, n) // readers of a negation that cannot
+func (l *lowered) foldSigns(count []int32) {
+	left := l.mem.numbers.Make(len(count)) // readers of a negation that cannot
 	copy(left, count)
 	for i := range l.nodes {
 		x := &l.nodes[i]
@@ -290,7 +290,7 @@ func (l *lowered) foldSigns(count []int) {
 
 // foldLogic makes the negation of a comparison that nothing else reads the
 // opposite comparison, and lets one that only an And reads do the And.
-func (l *lowered) foldLogic(count []int, drop func(int32), kmasks bool) {
+func (l *lowered) foldLogic(count []int32, drop func(int32), kmasks bool) {
 	isCompare := func(v int32) bool {
 		switch l.nodes[v].op {
 		case program.OpLt, program.OpLe, program.OpEq:
@@ -332,7 +332,7 @@ func (l *lowered) foldLogic(count []int, drop func(int32), kmasks bool) {
 			if a > b {
 				a, b = b, a
 			}
-			isNot := func(v int32) bool { return l.nodes[v].op == program.OpNot && !l.nodes[v].dead && count[v] == 1 }
+			isNot := func(v int32) bool { return l.nodes[v].op == program.OpNot && !l.nodes[v].dead }
 			switch {
 			case kmasks && single(b, i): // the one defined later, so that nothing waits long
 				take(i, b, false, a)
@@ -344,7 +344,9 @@ func (l *lowered) foldLogic(count []int, drop func(int32), kmasks bool) {
 				}
 				of := l.nodes[b].a
 				count[of]++
-				drop(b)
+				if count[b]--; count[b] == 0 {
+					drop(b)
+				}
 				l.nodes[i].a, l.nodes[i].b, l.nodes[i].not = a, of, true
 			}
 		}
@@ -391,13 +393,13 @@ func (l *lowered) liveness() {
 	for i := range l.last {
 		l.last[i] = -1
 	}
-	count := make([]int32, n)
+	count := l.mem.numbers.Make(n)
 	l.reads(func(v, at, loop int32) { count[v]++ })
 	total := 0
 	for _, c := range count {
 		total += int(c)
 	}
-	all := make([]int32, total)
+	all := l.mem.numbers.Make(total)
 	for v, c := range count {
 		l.use[v], all = all[:0:c], all[c:]
 	}
@@ -416,7 +418,7 @@ func (l *lowered) liveness() {
 	}
 
 	// How much is alive at once, and how much is to do.
-	delta := make([][2]int, n+2)
+	delta := [2][]int32{l.mem.numbers.Make(n + 1), l.mem.numbers.Make(n + 1)}
 	trips, guards := l.f.Trips(), 0
 	for i := range l.nodes {
 		x := &l.nodes[i]
@@ -425,8 +427,8 @@ func (l *lowered) liveness() {
 			if x.typ == program.Bool {
 				k = 1
 			}
-			delta[i][k]++
-			delta[l.last[i]][k]--
+			delta[k][i]++
+			delta[k][l.last[i]]--
 		}
 		switch x.op {
 		case program.OpGuard:
@@ -440,11 +442,13 @@ func (l *lowered) liveness() {
 			l.cost += trips[i]
 		}
 	}
-	alive := [2]int{}
-	for i := range delta {
-		for k := range alive {
-			alive[k] += delta[i][k]
+	most := func(delta []int32) (most int) {
+		alive := 0
+		for _, d := range delta {
+			alive += int(d)
+			most = max(most, alive)
 		}
-		l.pressure, l.masks = max(l.pressure, alive[0]), max(l.masks, alive[1])
+		return most
 	}
+	l.pressure, l.masks = most(delta[0]), most(delta[1])
 }

@@ -323,6 +323,7 @@ func (e *emitter) blend(i int32) int {
 	}
 	var k ref
 	if e.isa.zmm {
+		e.recall(x.a)
 		k = e.mask(x.a)
 	} else {
 		e.inReg(x.a)
@@ -374,11 +375,10 @@ func (e *emitter) gather(i int32, f *form) {
 	x := &e.nodes[i]
 	t := e.f.Tables[x.imm]
 	single := x.single
-	at, ok := e.tables[x.imm]
-	if !ok {
-		at = e.consts.table(t)
-		e.tables[x.imm] = at
+	if e.tables[x.imm] == 0 {
+		e.tables[x.imm] = 1 + e.consts.table(t)
 	}
+	at := e.tables[x.imm] - 1
 	s := e.inReg(x.a)
 	index := e.temp(vectors)
 	lanes := index // no register

@@ -259,7 +259,7 @@ func (a builderAlgebra) add(x, y program.Value) program.Value { return a.b.Add(x
 
 // emit writes a system; zeros are NoValue.
 func (s *system) emit(b *program.Builder, params, vars, y []program.Value) evaluation[program.Value] {
-	l := newLowering(b)
+	l := newLowering(b, s.d)
 	l.bind(s.params, params)
 	l.bind(s.vars, vars)
 	l.bind(s.y, y)

@@ -2,21 +2,26 @@ package graph
 
 import "invar/program"
 
-// lowering writes nodes into a Builder.
+// lowering writes nodes of a dag into a Builder.
 type lowering struct {
 	b     *program.Builder
-	value map[*node]program.Value // as numbers
-	truth map[*node]program.Value // as Bools
+	value []program.Value // of each node as a number; NoValue: not written yet
+	truth []program.Value // as a Bool
 }
 
-func newLowering(b *program.Builder) *lowering {
-	return &lowering{b, map[*node]program.Value{}, map[*node]program.Value{}}
+func newLowering(b *program.Builder, d *dag) *lowering {
+	n := len(d.nodes)
+	v := make([]program.Value, 2*n)
+	for i := range v {
+		v[i] = program.NoValue
+	}
+	return &lowering{b, v[:n], v[n:]}
 }
 
 // bind gives inputs their values.
 func (l *lowering) bind(nodes []*node, values []program.Value) {
 	for i, n := range nodes {
-		l.value[n] = values[i]
+		l.value[n.id] = values[i]
 	}
 }
 
@@ -25,11 +30,10 @@ func (l *lowering) number(n *node) program.Value {
 	if n == nil {
 		return program.NoValue
 	}
-	if v, ok := l.value[n]; ok {
-		return v
-	}
-	var v program.Value
+	v := l.value[n.id]
 	switch {
+	case v != program.NoValue:
+		return v
 	case n.konst:
 		v = l.b.F(n.value)
 	case n.op.truth:
@@ -37,17 +41,17 @@ func (l *lowering) number(n *node) program.Value {
 	default:
 		v = n.op.lower(l.b, l.args(n))
 	}
-	l.value[n] = v
+	l.value[n.id] = v
 	return v
 }
 
 // condition writes a truth as a Bool. Constant truths do not get here: [dag.simplify] folds whatever
 // takes one.
 func (l *lowering) condition(n *node) program.Value {
-	v, ok := l.truth[n]
-	if !ok {
+	v := l.truth[n.id]
+	if v == program.NoValue {
 		v = n.op.lower(l.b, l.args(n))
-		l.truth[n] = v
+		l.truth[n.id] = v
 	}
 	return v
 }

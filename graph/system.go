@@ -56,7 +56,10 @@ type source func(k kind, orders ...order) (*system, error)
 
 // system is the source for lowering: it keeps what it built.
 func (m *Model) system(k kind, orders ...order) (*system, error) {
-	key := systemKey{k, fmt.Sprint(orders)}
+	key := systemKey{kind: k}
+	for _, o := range orders {
+		key.orders += string('0' + rune(o))
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if s := m.systems[key]; s != nil {

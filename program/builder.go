@@ -37,24 +37,26 @@ func fail(format string, args ...any) { panic(&Error{fmt.Sprintf(format, args...
 // of the Builder's own type, [Builder.Float]. Misuse (a wrong type, an operand out of scope) panics with an *Error.
 type Builder struct {
 	f      *Func
-	scopes []scope // innermost last
 	strict bool
 	float  Type
-	affine map[string]int
-	guards map[Value][]int // positions of the guards of each condition
 	nscope int32
 	*notes
 }
 
-// notes are what a Builder knows of its values. They end with the function; the memory serves the next one.
+// notes are the function of a Builder until it finishes, and what it knows of its values; the memory serves the next one.
 type notes struct {
-	known  written
-	where  []int32 // the scope of each value, see inScope
-	sign   []bool  // of each value: it is +0, positive or NaN for certain
-	equals []Value // see sameGuard
+	unfinished Func
+	known      written
+	scopes     []scope         // innermost last
+	where      []int32         // the scope of each value, see inScope
+	sign       []bool          // of each value: it is +0, positive or NaN for certain
+	affine     map[string]int  // index in Func.Affines
+	guards     map[Value][]int // positions of the guards of each condition
+	equals     []Value         // see sameGuard
+	mem        workspace
 }
 
-var oldNotes = sync.Pool{New: func() any { return new(notes) }}
+var oldNotes = sync.Pool{New: func() any { return &notes{affine: map[string]int{}, guards: map[Value][]int{}} }}
 
 type scope struct {
 	id    int32
@@ -77,16 +79,16 @@ func NewBuilderOf(float Type, name string) *Builder {
 // newBuilder starts a function of F64s and about n instructions.
 func newBuilder(name string, n int) *Builder {
 	n += n / 8 // a rewrite may become a little longer than what it was made from
-	b := &Builder{
-		float:  F64,
-		f:      &Func{Name: name, Instrs: make([]Instr, 0, n)},
-		scopes: []scope{{id: 0, start: -1}},
-		affine: map[string]int{},
-		guards: map[Value][]int{},
-		notes:  oldNotes.Get().(*notes),
-	}
+	b := &Builder{float: F64, notes: oldNotes.Get().(*notes)}
+	b.f = &b.unfinished
+	b.f.Name = name
+	b.f.Instrs = slices.Grow(b.f.Instrs, n)
 	b.known.clear(n)
+	b.scopes = append(b.scopes[:0], scope{id: 0, start: -1})
 	b.where, b.sign = slices.Grow(b.where[:0], n), slices.Grow(b.sign[:0], n)
+	clear(b.affine)
+	clear(b.guards)
+	b.mem.reset()
 	return b
 }
 
@@ -110,7 +112,16 @@ func (b *Builder) Input(name string, t Type) Value {
 	}
 	b.f.In = append(b.f.In, t)
 	b.f.InNames = append(b.f.InNames, name)
-	return b.append(Instr{Op: OpInput, Type: t, A: NoValue, B: NoValue, C: NoValue, Imm: uint64(len(b.f.In) - 1)})
+	return b.append(OpInput, t, uint64(len(b.f.In)-1), NoValue, NoValue, NoValue)
+}
+
+// inputsOf adds the inputs of f.
+func (b *Builder) inputsOf(f *Func) []Value {
+	v := make([]Value, len(f.In))
+	for i, t := range f.In {
+		v[i] = b.Input(f.inName(i), t)
+	}
+	return v
 }
 
 // Inputs adds n inputs of type [Builder.Float], called name0, name1, ...
@@ -123,19 +134,35 @@ func (b *Builder) Inputs(name string, n int) []Value {
 }
 
 // Finish ends the function with the given outputs.
-func (b *Builder) Finish(out ...Value) *Func {
+func (b *Builder) Finish(out ...Value) *Func { return b.finish(new(Func), out) }
+
+// finish is Finish into the memory of another function, as recycled gives it.
+func (b *Builder) finish(to *Func, out []Value) *Func {
 	if len(b.scopes) != 1 {
 		fail("%s: a block is not closed", b.f.Name)
 	}
 	for _, v := range out {
 		b.use(v)
 	}
-	b.f.Out = append([]Value(nil), out...)
 	f := b.f
+	*to = Func{
+		Name: f.Name, In: append(to.In[:0], f.In...), InNames: append(to.InNames[:0], f.InNames...),
+		Instrs: append(to.Instrs[:0], f.Instrs...), Out: append(to.Out[:0], out...),
+		Loops: f.Loops, Affines: f.Affines, Arrays: f.Arrays, Tables: f.Tables,
+	}
+	*f = Func{In: f.In[:0], InNames: f.InNames[:0], Instrs: f.Instrs[:0]}
 	oldNotes.Put(b.notes)
 	b.f, b.notes = nil, nil
-	return f
+	return to
 }
+
+var drafts = sync.Pool{New: func() any { return new(Func) }}
+
+// recycled is a function to be written over: for what only the next pass reads, which then recycles it.
+func recycled() *Func { return drafts.Get().(*Func) }
+
+// recycle gives up f, which nobody may look at any more.
+func (f *Func) recycle() { drafts.Put(f) }
 
 // Type returns the type of v.
 func (b *Builder) Type(v Value) Type { return b.f.Instrs[v].Type }
@@ -161,17 +188,22 @@ func (b *Builder) Strict(write func()) {
 	b.strict = old
 }
 
-func (b *Builder) append(in Instr) Value {
-	if len(b.f.Instrs) >= MaxInstrs {
+// append writes an instruction, field by field: what has just been written so a processor cannot copy as a whole
+// without waiting for it.
+func (b *Builder) append(op Op, typ Type, imm uint64, x, y, z Value) Value {
+	n := len(b.f.Instrs)
+	if n >= MaxInstrs {
 		fail("%s is too large: more than %d operations", b.f.Name, MaxInstrs)
 	}
-	if n := len(b.f.Instrs); n == cap(b.f.Instrs) {
+	if n == cap(b.f.Instrs) {
 		b.f.Instrs = slices.Grow(b.f.Instrs, n+1) // append would grow by a quarter
 	}
-	b.f.Instrs = append(b.f.Instrs, in)
+	b.f.Instrs = b.f.Instrs[:n+1]
+	to := &b.f.Instrs[n]
+	to.Op, to.Type, to.Strict, to.A, to.B, to.C, to.Imm = op, typ, false, x, y, z, imm
 	b.where = append(b.where, b.scopes[len(b.scopes)-1].id)
-	b.sign = append(b.sign, nonNegative(&in, func(v Value) bool { return b.sign[v] }))
-	return Value(len(b.f.Instrs) - 1)
+	b.sign = append(b.sign, nonNegative(to, b.sign))
+	return Value(n)
 }
 
 // use checks that v is in scope.
@@ -187,8 +219,11 @@ func (b *Builder) use(v Value) {
 
 // inScope reports whether the block that v was written in is open.
 func (b *Builder) inScope(v Value) bool {
-	for i := range b.scopes {
-		if b.scopes[i].id == b.where[v] {
+	if b.where[v] == 0 { // outside of all blocks
+		return true
+	}
+	for i := range b.scopes[1:] {
+		if b.scopes[i+1].id == b.where[v] {
 			return true
 		}
 	}
@@ -196,41 +231,44 @@ func (b *Builder) inScope(v Value) bool {
 }
 
 func (b *Builder) emit(op Op, typ Type, imm uint64, args ...Value) Value {
-	in := Instr{Op: op, Type: typ, A: NoValue, B: NoValue, C: NoValue, Imm: imm}
+	operands := [3]Value{NoValue, NoValue, NoValue}
+	want := ops[op].args
 	for i, v := range args {
 		b.use(v)
-		t := ops[op].args[i]
+		t := want[i]
 		if t == float && b.Type(args[0]).IsFloat() {
 			t = b.Type(args[0])
 		}
 		if t != None && t != b.Type(v) {
 			fail("%s: operand %d of %s is %s, want %s", b.f.Name, i, op, b.Type(v), t)
 		}
-		switch i {
-		case 0:
-			in.A = v
-		case 1:
-			in.B = v
-		case 2:
-			in.C = v
-		}
+		operands[i] = v
 	}
+	return b.write(op, typ, imm, operands[0], operands[1], operands[2])
+}
+
+// write is emit without its checks, for operands that are known to fit.
+func (b *Builder) write(op Op, typ Type, imm uint64, x, y, z Value) Value {
 	if !op.Pure() && op != OpIndex {
-		return b.append(in)
+		return b.append(op, typ, imm, x, y, z)
 	}
-	if v, ok := b.fold(in); ok {
+	var in Instr // put together as append does it
+	in.Op, in.Type, in.A, in.B, in.C, in.Imm = op, typ, x, y, z, imm
+	if v, ok := b.fold(&in); ok {
 		return v
 	}
-	if commutes(op) && in.A > in.B {
-		in.A, in.B = in.B, in.A
+	if commutes(op) && x > y {
+		x, y = y, x
+		in.A, in.B = x, y
 	}
-	in.Strict = b.strict && op == OpMul
+	strict := b.strict && op == OpMul
 	v, at := b.find(&in)
 	if v != NoValue {
-		b.f.Instrs[v].Strict = b.f.Instrs[v].Strict || in.Strict
+		b.f.Instrs[v].Strict = b.f.Instrs[v].Strict || strict
 		return v
 	}
-	v = b.append(in)
+	v = b.append(op, typ, imm, x, y, z)
+	b.f.Instrs[v].Strict = strict
 	b.remember(v, at)
 	return v
 }
@@ -262,7 +300,7 @@ func exactReciprocal(t Type, bits uint64) (float64, bool) {
 }
 
 // fold finds an operation's value without writing it.
-func (b *Builder) fold(in Instr) (Value, bool) {
+func (b *Builder) fold(in *Instr) (Value, bool) {
 	if in.Op == OpConst || in.Op == OpIndex {
 		return 0, false
 	}
@@ -270,7 +308,7 @@ func (b *Builder) fold(in Instr) (Value, bool) {
 	cb, kb := b.constant(in.B)
 	cc, kc := b.constant(in.C)
 	n := in.Op.NumArgs()
-	t := b.f.Precision(&in)
+	t := b.f.Precision(in)
 	is := func(known bool, bits uint64, x float64) bool { return known && t.IsFloat() && bits == t.Bits(x) }
 	if ka && (n < 2 || kb) && (n < 3 || kc) {
 		if in.Op == OpTable {
@@ -644,8 +682,9 @@ func (b *Builder) Store(a Array, i Affine, v Value) {
 // At is the constant index i.
 func At(i int) Affine { return Affine{Const: i} }
 
-func (b *Builder) open(in Instr) int {
-	at := b.append(in)
+// open begins a block with an OpLoop or OpGuard.
+func (b *Builder) open(op Op, imm uint64, cond Value) int {
+	at := b.append(op, None, imm, cond, NoValue, NoValue)
 	b.nscope++
 	b.scopes = append(b.scopes, scope{id: b.nscope, start: int(at)})
 	return int(at)
@@ -654,7 +693,7 @@ func (b *Builder) open(in Instr) int {
 func (b *Builder) close(op Op) {
 	s := b.scopes[len(b.scopes)-1]
 	b.scopes = b.scopes[:len(b.scopes)-1]
-	b.append(Instr{Op: op, A: NoValue, B: NoValue, C: NoValue, Imm: uint64(s.start)})
+	b.append(op, None, uint64(s.start), NoValue, NoValue, NoValue)
 }
 
 // Loop runs body for i = lo..hi-1, carrying values from trip to trip: body gets
@@ -669,10 +708,10 @@ func (b *Builder) Loop(lo, hi Affine, init []Value, body func(i Affine, carried 
 	}
 	id := len(b.f.Loops)
 	b.f.Loops = append(b.f.Loops, Loop{lo, hi})
-	b.open(Instr{Op: OpLoop, A: NoValue, B: NoValue, C: NoValue, Imm: uint64(id)})
+	b.open(OpLoop, uint64(id), NoValue)
 	phi := make([]Value, len(init))
 	for i, v := range init {
-		phi[i] = b.append(Instr{Op: OpPhi, Type: b.Type(v), A: v, B: NoValue, C: NoValue})
+		phi[i] = b.append(OpPhi, b.Type(v), 0, v, NoValue, NoValue)
 	}
 	next := body(Affine{Terms: []Term{{id, 1}}}, append([]Value(nil), phi...))
 	if len(next) != len(init) {
@@ -686,7 +725,7 @@ func (b *Builder) Loop(lo, hi Affine, init []Value, body func(i Affine, carried 
 	b.close(OpEndLoop)
 	out := make([]Value, len(phi))
 	for i, p := range phi {
-		out[i] = b.append(Instr{Op: OpLoopOut, Type: b.f.Instrs[p].Type, A: p, B: NoValue, C: NoValue})
+		out[i] = b.append(OpLoopOut, b.f.Instrs[p].Type, 0, p, NoValue, NoValue)
 	}
 	return out
 }
@@ -708,7 +747,7 @@ func (b *Builder) Guard(cond Value, orElse []Value, body func() []Value) []Value
 	for _, v := range orElse {
 		b.use(v)
 	}
-	at := b.open(Instr{Op: OpGuard, A: cond, B: NoValue, C: NoValue})
+	at := b.open(OpGuard, 0, cond)
 	in := body()
 	if len(in) != len(orElse) {
 		fail("%s: a guard of %d values has %d otherwise", b.f.Name, len(in), len(orElse))
@@ -728,7 +767,7 @@ func (b *Builder) Guard(cond Value, orElse []Value, body func() []Value) []Value
 	b.close(OpEndGuard)
 	out := make([]Value, len(in))
 	for i, v := range in {
-		out[i] = b.append(Instr{Op: OpMerge, Type: b.f.Instrs[v].Type, A: cond, B: v, C: orElse[i]})
+		out[i] = b.append(OpMerge, b.f.Instrs[v].Type, 0, cond, v, orElse[i])
 	}
 	return out
 }

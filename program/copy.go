@@ -7,43 +7,45 @@ import "slices"
 type copier struct {
 	b    *Builder
 	f    *Func
-	live []bool // nil: all
-	end  map[int]int
+	live []bool  // nil: all
+	end  []int32 // see ends
 	to   []Value // new names; NoValue: not (yet) written
 	licm bool    // write loop-invariant operations in front of their loop
 	fuse []Value // of an OpAdd or OpSub: the OpMul that it absorbs; nil: none
-	sub  map[Value]Value
+	old  []Value // values of f that are given: those of new
+	new  []Value
 	edit func(in *Instr, args []Value) (Value, bool) // may write a plain operation in its own way
 
-	arrays, tables, loops map[int]int
-	args                  [3]Value // of the operation at hand
+	arrays, tables []int32  // 1 + the new number of each; 0: none yet
+	loops          []int32  // the new number of each
+	at             int      // the operation at hand
+	args           [3]Value // and its operands
 }
 
-// ends maps the position of each OpLoop and OpGuard to that of its end.
-func ends(f *Func) map[int]int {
-	m := map[int]int{}
+// ends fills in the position of the end of each OpLoop and OpGuard.
+func ends(f *Func, end []int32) []int32 {
 	for i := range f.Instrs {
 		if op := f.Instrs[i].Op; op == OpEndLoop || op == OpEndGuard {
-			m[int(f.Instrs[i].Imm)] = i
+			end[f.Instrs[i].Imm] = int32(i)
 		}
 	}
-	return m
+	return end
 }
 
 func (c *copier) run(args []Value) []Value {
-	c.end = ends(c.f)
-	c.arrays, c.tables, c.loops = map[int]int{}, map[int]int{}, map[int]int{}
-	c.to = make([]Value, len(c.f.Instrs))
+	mem, n := &c.b.mem, len(c.f.Instrs)
+	c.end = ends(c.f, mem.places.Make(n))
+	c.arrays, c.tables, c.loops = mem.places.Make(len(c.f.Arrays)), mem.places.Make(len(c.f.Tables)), mem.places.Make(len(c.f.Loops))
+	c.to = mem.values.Make(n)
 	for i := range c.to {
-		c.to[i] = NoValue
-	}
-	for i := range c.f.Instrs {
 		if in := &c.f.Instrs[i]; in.Op == OpInput {
 			c.to[i] = args[in.Imm]
+		} else {
+			c.to[i] = NoValue
 		}
 	}
-	for old, v := range c.sub {
-		c.to[old] = v
+	for i, v := range c.old {
+		c.to[v] = c.new[i]
 	}
 	c.copy(0, len(c.f.Instrs))
 	out := make([]Value, len(c.f.Out))
@@ -54,16 +56,16 @@ func (c *copier) run(args []Value) []Value {
 }
 
 func (c *copier) array(i int) uint64 {
-	if _, ok := c.arrays[i]; !ok {
-		c.arrays[i] = int(c.b.newArray(c.f.Arrays[i]))
+	if c.arrays[i] == 0 {
+		c.arrays[i] = 1 + int32(c.b.newArray(c.f.Arrays[i]))
 	}
-	return uint64(c.arrays[i])
+	return uint64(c.arrays[i] - 1)
 }
 
 func (c *copier) aff(a Affine) Affine {
 	a.Terms = slices.Clone(a.Terms)
 	for i := range a.Terms {
-		a.Terms[i].Loop = c.loops[a.Terms[i].Loop]
+		a.Terms[i].Loop = int(c.loops[a.Terms[i].Loop])
 	}
 	return a
 }
@@ -76,17 +78,17 @@ func (c *copier) copy(from, to int) {
 		in := &c.f.Instrs[i]
 		if c.to[i] != NoValue || c.dead(i) {
 			if in.Op == OpLoop || in.Op == OpGuard {
-				i = c.end[i]
+				i = int(c.end[i])
 			}
 			continue
 		}
 		switch in.Op {
 		case OpLoop:
 			c.loop(i)
-			i = c.end[i]
+			i = int(c.end[i])
 		case OpGuard:
 			c.guard(i)
-			i = c.end[i]
+			i = int(c.end[i])
 		default:
 			c.to[i] = c.one(i)
 		}
@@ -96,16 +98,15 @@ func (c *copier) copy(from, to int) {
 // one writes the plain instruction at i.
 func (c *copier) one(i int) Value {
 	in, b := &c.f.Instrs[i], c.b
+	c.at = i
 	switch in.Op {
 	case OpConst:
 		return b.konst(in.Type, in.Imm)
 	case OpTable:
-		t, ok := c.tables[int(in.Imm)]
-		if !ok {
-			t = b.NewTable(c.f.Tables[in.Imm])
-			c.tables[int(in.Imm)] = t
+		if c.tables[in.Imm] == 0 {
+			c.tables[in.Imm] = 1 + int32(b.NewTable(c.f.Tables[in.Imm]))
 		}
-		return b.emit(OpTable, in.Type, uint64(t), c.to[in.A])
+		return b.emit(OpTable, in.Type, uint64(c.tables[in.Imm]-1), c.to[in.A])
 	case OpIndex:
 		return b.IndexValue(c.aff(c.f.Affines[in.Imm]))
 	case OpLoad:
@@ -142,15 +143,20 @@ func (c *copier) one(i int) Value {
 			return v
 		}
 	}
+	operands := [3]Value{NoValue, NoValue, NoValue}
+	for k, v := range args { // their types are those that f has given them
+		b.use(v)
+		operands[k] = v
+	}
 	old := b.strict
 	b.strict = old || in.Strict
-	v := b.emit(in.Op, in.Type, in.Imm, args...)
+	v := b.write(in.Op, in.Type, in.Imm, operands[0], operands[1], operands[2])
 	b.strict = old
 	return v
 }
 
 func (c *copier) loop(at int) {
-	in, end := &c.f.Instrs[at], c.end[at]
+	in, end := &c.f.Instrs[at], int(c.end[at])
 	if c.licm {
 		c.invariants(at+1, end)
 	}
@@ -164,7 +170,7 @@ func (c *copier) loop(at int) {
 		}
 	}
 	out := c.b.Loop(c.aff(l.Lo), c.aff(l.Hi), init, func(idx Affine, carried []Value) []Value {
-		c.loops[int(in.Imm)] = idx.Terms[0].Loop
+		c.loops[in.Imm] = int32(idx.Terms[0].Loop)
 		for k, i := range phis {
 			c.to[i] = carried[k]
 		}
@@ -190,7 +196,7 @@ func (c *copier) invariants(from, end int) {
 	for i := from; i < end; i++ {
 		in := &c.f.Instrs[i]
 		if in.Op == OpGuard {
-			i = c.end[i]
+			i = int(c.end[i])
 			continue
 		}
 		if !in.Op.Pure() || c.dead(i) || c.to[i] != NoValue {
@@ -214,7 +220,7 @@ func (c *copier) invariants(from, end int) {
 }
 
 func (c *copier) guard(at int) {
-	end := c.end[at]
+	end := int(c.end[at])
 	var merges []int
 	var orElse []Value
 	for i := end + 1; i < len(c.f.Instrs) && c.f.Instrs[i].Op == OpMerge; i++ {

@@ -8,7 +8,7 @@ func (f *Func) Eval(in ...uint64) []uint64 {
 	if len(in) != len(f.In) {
 		fail("%s takes %d inputs, got %d", f.Name, len(f.In), len(in))
 	}
-	e := evaluator{f: f, in: in, end: ends(f), v: make([]uint64, len(f.Instrs)), counter: make([]int, len(f.Loops))}
+	e := evaluator{f: f, in: in, end: ends(f, make([]int32, len(f.Instrs))), v: make([]uint64, len(f.Instrs)), counter: make([]int, len(f.Loops))}
 	for _, array := range f.Arrays {
 		a := make([]uint64, array.Len)
 		for i := range a {
@@ -42,7 +42,7 @@ func (f *Func) EvalF64(x ...float64) []float64 {
 type evaluator struct {
 	f       *Func
 	in, v   []uint64
-	end     map[int]int
+	end     []int32
 	counter []int
 	arrays  [][]uint64
 }
@@ -66,20 +66,20 @@ func (e *evaluator) run(from, to int) {
 		case OpStore:
 			e.arrays[in.Imm&0xffffffff][f.Affines[in.Imm>>32].At(e.counter)] = e.v[in.A]
 		case OpLoop:
-			e.loop(i, e.end[i])
-			i = e.end[i]
+			e.loop(i, int(e.end[i]))
+			i = int(e.end[i])
 		case OpLoopOut:
 			e.v[i] = e.v[in.A]
 		case OpGuard:
 			if e.v[in.A] == 0 {
-				i = e.end[i]
+				i = int(e.end[i])
 			}
 		case OpEndGuard:
 		case OpMerge:
 			e.v[i] = Apply(OpSelect, None, e.v[in.A], e.v[in.B], e.v[in.C])
 		default:
 			var a [3]uint64
-			for k := 0; k < in.Op.NumArgs(); k++ {
+			for k := range in.Op.NumArgs() {
 				a[k] = e.v[in.Arg(k)]
 			}
 			e.v[i] = Apply(in.Op, f.Precision(in), a[0], a[1], a[2])

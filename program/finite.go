@@ -2,21 +2,21 @@ package program
 
 import "math"
 
-// nonNegative reports whether an operation's result is +0, positive or NaN, whatever its operands; is says so of values.
-func nonNegative(in *Instr, is func(Value) bool) bool {
+// nonNegative reports whether an operation's result is +0, positive or NaN, whatever its operands; sign says so of values.
+func nonNegative(in *Instr, sign []bool) bool {
 	switch in.Op {
 	case OpConst:
 		return in.Type.IsFloat() && !math.Signbit(in.Type.Float(in.Imm))
 	case OpAbs:
 		return true
 	case OpSqrt:
-		return is(in.A)
+		return sign[in.A]
 	case OpMul:
-		return in.A == in.B || is(in.A) && is(in.B)
+		return in.A == in.B || sign[in.A] && sign[in.B]
 	case OpAdd:
-		return is(in.A) && is(in.B)
+		return sign[in.A] && sign[in.B]
 	case OpFMA:
-		return (in.A == in.B || is(in.A) && is(in.B)) && is(in.C)
+		return (in.A == in.B || sign[in.A] && sign[in.B]) && sign[in.C]
 	}
 	return false
 }

@@ -30,7 +30,15 @@ type Instr struct {
 }
 
 // Arg returns operand i, 0..2.
-func (in *Instr) Arg(i int) Value { return [3]Value{in.A, in.B, in.C}[i] }
+func (in *Instr) Arg(i int) Value {
+	switch i {
+	case 0:
+		return in.A
+	case 1:
+		return in.B
+	}
+	return in.C
+}
 
 // Affine is an integer that is the same in every sample: Const + the sum of
 // Coef times the counter of an enclosing loop. It addresses local arrays and
@@ -185,7 +193,7 @@ func (f *Func) instr(in *Instr) string {
 		l := f.Loops[in.Imm]
 		fmt.Fprintf(&s, " i%d = %s..%s", in.Imm, l.Lo, l.Hi)
 	}
-	for k := 0; k < in.Op.NumArgs(); k++ {
+	for k := range in.Op.NumArgs() {
 		fmt.Fprintf(&s, " v%d", in.Arg(k))
 	}
 	return s.String()

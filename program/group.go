@@ -5,12 +5,9 @@ package program
 // that differ in the order of their factors become one, as the parts of a second derivative often are.
 func groupFixed(f *Func, fixed func(input int) bool) *Func {
 	b := newBuilder(f.Name, len(f.Instrs))
-	var args []Value
-	for i, t := range f.In {
-		args = append(args, b.Input(f.inName(i), t))
-	}
+	args := b.inputsOf(f)
 	g := grouper{b: b, fixed: fixed, of: map[Value]product{}}
-	c := copier{b: b, f: f, live: liveness(f), edit: g.edit}
+	c := copier{b: b, f: f, live: liveness(f, &b.mem), edit: g.edit}
 	return b.Finish(c.run(args)...)
 }
 

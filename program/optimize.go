@@ -1,39 +1,95 @@
 package program
 
+import (
+	"slices"
+	"sync"
+
+	"invar/internal/slab"
+)
+
 // Optimize rewrites f: dead code goes, loop invariants move in front of their
 // loops, and with fuse each a*b+c whose product has no other use becomes one
 // fma. The result of each output keeps its bits unless fuse is set.
 func Optimize(f *Func, fuse bool) *Func {
-	return rewrite(f, f.Out, fuse, nil, nil)
+	return rewrite(new(Func), f, f.Out, fuse, nil, nil)
 }
 
-// rewrite copies f with other outputs. Values in replace become extra inputs, in
+// rewrite copies f with other outputs into the memory of another function. Values in replace become extra inputs, in
 // the order of names.
-func rewrite(f *Func, out []Value, fuse bool, replace []Value, names []string) *Func {
+func rewrite(to, f *Func, out []Value, fuse bool, replace []Value, names []string) *Func {
+	mem := newWorkspace()
+	defer mem.release()
 	g := *f
 	g.Out = out
 	var gone []bool
 	if len(replace) > 0 {
-		gone = make([]bool, len(f.Instrs))
+		gone = mem.marks.Make(len(f.Instrs))
 		for _, v := range replace {
 			gone[v] = true
 		}
 	}
-	live := newFlow(f).live(out, gone)
+	l := newFlow(f, mem)
+	live := l.live(out, gone)
 	b := newBuilder(f.Name, count(live)+len(f.In)+len(replace))
-	var args []Value
-	for i, t := range f.In {
-		args = append(args, b.Input(f.inName(i), t))
-	}
-	sub := map[Value]Value{}
+	args := b.inputsOf(f)
+	given := mem.values.Make(len(replace))
 	for i, v := range replace {
-		sub[v] = b.Input(names[i], f.Instrs[v].Type)
+		given[i] = b.Input(names[i], f.Instrs[v].Type)
 	}
-	c := copier{b: b, f: &g, live: live, licm: true, sub: sub}
+	c := copier{b: b, f: &g, live: live, licm: true, old: replace, new: given}
 	if fuse {
-		c.fuse = fusions(&g, live)
+		c.fuse = l.fusions(out, live)
 	}
-	return b.Finish(c.run(args)...)
+	return b.finish(to, c.run(args))
+}
+
+// prune is f, which a Builder has written, without what the given outputs do not need: as Optimize without fuse, but where there
+// are no loops, from which something may move, no instruction is written anew.
+func prune(f *Func, out []Value) *Func {
+	if len(f.Loops)+len(f.Arrays) > 0 {
+		return rewrite(new(Func), f, out, false, nil, nil)
+	}
+	mem := newWorkspace()
+	defer mem.release()
+	live := newFlow(f, mem).live(out, nil)
+	for i := range f.Instrs {
+		live[i] = live[i] || f.Instrs[i].Op == OpInput
+	}
+	to := mem.values.Make(len(f.Instrs))
+	rename := func(v Value) Value {
+		if v < 0 {
+			return v
+		}
+		return to[v]
+	}
+	g := &Func{
+		Name: f.Name, In: slices.Clone(f.In), InNames: slices.Clone(f.InNames), Instrs: make([]Instr, count(live)), Out: make([]Value, len(out)),
+		Affines: f.Affines, Tables: f.Tables,
+	}
+	n, guarded := 0, false
+	for i := range f.Instrs {
+		in := &f.Instrs[i]
+		if in.Op == OpEndGuard {
+			guarded = live[i]
+		}
+		if !live[i] {
+			continue
+		}
+		x := &g.Instrs[n]
+		x.Op, x.Type, x.Strict, x.A, x.B, x.C, x.Imm = in.Op, in.Type, in.Strict, rename(in.A), rename(in.B), rename(in.C), in.Imm
+		switch {
+		case in.Op == OpEndGuard: // names its beginning
+			x.Imm = uint64(to[in.Imm])
+		case in.Op == OpMerge && !guarded: // nothing of its guard is left
+			x.Op = OpSelect
+		}
+		to[i] = Value(n)
+		n++
+	}
+	for k, v := range out {
+		g.Out[k] = to[v]
+	}
+	return g
 }
 
 func count(live []bool) (n int) {
@@ -45,19 +101,59 @@ func count(live []bool) (n int) {
 	return n
 }
 
+// workspace is memory for what passes over a function find out about it; the next pass takes it again.
+type workspace struct {
+	values slab.Of[Value]
+	places slab.Of[int32]
+	marks  slab.Of[bool]
+}
+
+var workspaces = sync.Pool{New: func() any { return new(workspace) }}
+
+func newWorkspace() *workspace {
+	w := workspaces.Get().(*workspace)
+	w.reset()
+	return w
+}
+
+func (w *workspace) reset() {
+	w.values.Reset()
+	w.places.Reset()
+	w.marks.Reset()
+}
+
+// release gives w back.
+func (w *workspace) release() { workspaces.Put(w) }
+
+// operations is how many operations of f are needed, a product that a multiply-add absorbs not counted.
+func operations(f *Func, mem *workspace) (n int) {
+	l := newFlow(f, mem)
+	live := l.live(f.Out, nil)
+	l.fusions(f.Out, live)
+	for i, is := range live {
+		if op := f.Instrs[i].Op; is && op != OpConst && op != OpInput {
+			n++
+		}
+	}
+	return n
+}
+
 // liveness marks the instructions that the outputs need.
-func liveness(f *Func) []bool { return newFlow(f).live(f.Out, nil) }
+func liveness(f *Func, mem *workspace) []bool { return newFlow(f, mem).live(f.Out, nil) }
 
 // flow is what tells which instructions of a function others need, whatever the outputs.
 type flow struct {
 	f      *Func
-	block  []int32     // position of the enclosing OpLoop or OpGuard, -1 at the top
-	end    map[int]int // of these
-	stores [][]int     // of each array
+	mem    *workspace
+	block  []int32 // position of the enclosing OpLoop or OpGuard, -1 at the top
+	end    []int32 // of these
+	todo   []int32 // see live
+	stores [][]int // of each array
 }
 
-func newFlow(f *Func) *flow {
-	l := &flow{f: f, block: make([]int32, len(f.Instrs)), end: ends(f), stores: make([][]int, len(f.Arrays))}
+func newFlow(f *Func, mem *workspace) *flow {
+	n := len(f.Instrs)
+	l := &flow{f: f, mem: mem, block: mem.places.Make(n), end: ends(f, mem.places.Make(n)), todo: mem.places.Make(n), stores: make([][]int, len(f.Arrays))}
 	open := []int32{-1}
 	for i := range f.Instrs {
 		in := &f.Instrs[i]
@@ -79,9 +175,10 @@ func newFlow(f *Func) *flow {
 // live marks the instructions that the given outputs need. Values in gone, if not nil, are
 // given: what they were made of is not needed on their account.
 func (l *flow) live(out []Value, gone []bool) []bool {
-	live := make([]bool, len(l.f.Instrs))
-	todo := make([]int, 0, 64)
-	mark := func(i int) {
+	instrs := l.f.Instrs
+	live := l.mem.marks.Make(len(instrs))
+	todo := l.todo[:0]
+	mark := func(i int32) {
 		if !live[i] {
 			live[i] = true
 			if gone == nil || !gone[i] {
@@ -90,16 +187,16 @@ func (l *flow) live(out []Value, gone []bool) []bool {
 		}
 	}
 	for _, v := range out {
-		mark(int(v))
+		mark(int32(v))
 	}
 	for len(todo) > 0 {
 		i := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]
-		in := &l.f.Instrs[i]
-		for k := 0; k < in.Op.NumArgs(); k++ {
-			mark(int(in.Arg(k)))
+		in := &instrs[i]
+		for k := range in.Op.NumArgs() {
+			mark(int32(in.Arg(k)))
 		}
-		if at := int(l.block[i]); at >= 0 {
+		if at := l.block[i]; at >= 0 {
 			mark(at)
 			mark(l.end[at])
 		}
@@ -107,7 +204,7 @@ func (l *flow) live(out []Value, gone []bool) []bool {
 			// The first load of an array marks all its stores.
 			if stores := l.stores[in.Imm&0xffffffff]; len(stores) > 0 && !live[stores[0]] {
 				for _, s := range stores {
-					mark(s)
+					mark(int32(s))
 				}
 			}
 		}
@@ -117,31 +214,22 @@ func (l *flow) live(out []Value, gone []bool) []bool {
 
 // fusions chooses for each live addition or subtraction the multiplication that
 // it absorbs: one that is not strict, has no other use and stands in the same
-// block; the left operand's before the right's.
-func fusions(f *Func, live []bool) []Value {
-	uses := make([]int, len(f.Instrs))
-	block := make([]int, len(f.Instrs))
-	id, n := []int{0}, 0
+// block; the left operand's before the right's. It is not live any more.
+func (l *flow) fusions(out []Value, live []bool) []Value {
+	f := l.f
+	uses := l.mem.places.Make(len(f.Instrs))
 	for i := range f.Instrs {
 		in := &f.Instrs[i]
-		switch in.Op {
-		case OpLoop, OpGuard:
-			n++
-			id = append(id, n)
-		case OpEndLoop, OpEndGuard:
-			id = id[:len(id)-1]
-		}
-		block[i] = id[len(id)-1]
 		if live[i] {
-			for k := 0; k < in.Op.NumArgs(); k++ {
+			for k := range in.Op.NumArgs() {
 				uses[in.Arg(k)]++
 			}
 		}
 	}
-	for _, v := range f.Out {
+	for _, v := range out {
 		uses[v]++
 	}
-	fuse := make([]Value, len(f.Instrs))
+	fuse := l.mem.values.Make(len(f.Instrs))
 	for i := range f.Instrs {
 		fuse[i] = NoValue
 		in := &f.Instrs[i]
@@ -150,7 +238,7 @@ func fusions(f *Func, live []bool) []Value {
 		}
 		for _, v := range []Value{in.A, in.B} {
 			m := &f.Instrs[v]
-			if m.Op == OpMul && !m.Strict && uses[v] == 1 && block[v] == block[i] {
+			if m.Op == OpMul && !m.Strict && uses[v] == 1 && l.block[v] == l.block[i] {
 				fuse[i] = v
 				live[v] = false
 				break
@@ -163,15 +251,16 @@ func fusions(f *Func, live []bool) []Value {
 // hoistable finds the values of f that depend on the given inputs alone, are
 // worth keeping, and are used by something that does not.
 func hoistable(f *Func, fixed func(input int) bool) []Value {
+	mem := newWorkspace()
+	defer mem.release()
 	n := len(f.Instrs)
-	uniform := make([]bool, n)
-	end := ends(f)
+	l := newFlow(f, mem)
+	uniform, top := mem.marks.Make(n), mem.marks.Make(n)
 	depth := 0
-	top := make([]bool, n)
 	// given reports whether the operands of i are all uniform.
 	given := func(i int) bool {
 		in := &f.Instrs[i]
-		for k := 0; k < in.Op.NumArgs(); k++ {
+		for k := range in.Op.NumArgs() {
 			if !uniform[in.Arg(k)] {
 				return false
 			}
@@ -183,7 +272,7 @@ func hoistable(f *Func, fixed func(input int) bool) []Value {
 		switch {
 		case in.Op == OpLoop:
 			depth++
-			uniform[i] = uniformLoop(f, i, end[i], uniform) // as a whole or not at all
+			uniform[i] = uniformLoop(f, i, int(l.end[i]), uniform) // as a whole or not at all
 		case in.Op == OpGuard:
 			depth++
 			uniform[i] = uniform[in.A]
@@ -198,13 +287,13 @@ func hoistable(f *Func, fixed func(input int) bool) []Value {
 		}
 		top[i] = depth == 0
 	}
-	needed := make([]bool, n)
+	needed := mem.marks.Make(n)
 	for i := range f.Instrs {
 		in := &f.Instrs[i]
 		if uniform[i] && top[i] {
 			continue
 		}
-		for k := 0; k < in.Op.NumArgs(); k++ {
+		for k := range in.Op.NumArgs() {
 			needed[in.Arg(k)] = true
 		}
 	}
@@ -218,11 +307,11 @@ func hoistable(f *Func, fixed func(input int) bool) []Value {
 		}
 	}
 	// What only moved values ask for (a loop that moves as a whole) needs no slot.
-	gone := make([]bool, n)
+	gone := mem.marks.Make(n)
 	for _, v := range out {
 		gone[v] = true
 	}
-	live := newFlow(f).live(f.Out, gone)
+	live := l.live(f.Out, gone)
 	kept := out[:0]
 	for _, v := range out {
 		if live[v] {
@@ -249,7 +338,7 @@ func uniformLoop(f *Func, at, end int, uniform []bool) bool {
 			in[Value(i)] = true
 			continue
 		}
-		for k := 0; k < x.Op.NumArgs(); k++ {
+		for k := range x.Op.NumArgs() {
 			if !is(x.Arg(k)) {
 				return false
 			}

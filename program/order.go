@@ -10,10 +10,15 @@ import "math"
 // Latency is how many operations later an operation's result is ready. No more than live values of a stretch
 // are kept waiting for their readers, so that registers suffice. The results keep their bits.
 func Order(f *Func, latency func(Op) int, live int) *Func {
+	mem := newWorkspace()
+	defer mem.release()
+	n := len(f.Instrs)
 	g := *f
-	g.Instrs = append([]Instr(nil), f.Instrs...)
-	g.Out = append([]Value(nil), f.Out...)
-	o := orderer{f: f, latency: latency, live: live, to: make([]Value, len(f.Instrs)), from: make([]int32, len(f.Instrs))}
+	g.Instrs, g.Out = make([]Instr, n), make([]Value, len(f.Out))
+	o := orderer{
+		f: f, latency: latency, live: live, to: mem.values.Make(n), from: mem.places.Make(n),
+		args: mem.places.Make(3 * (n + 1)), ready: mem.places.Make(n + 1), readers: mem.places.Make(n + 1),
+	}
 	for i := range f.Instrs {
 		o.to[i], o.from[i] = Value(i), int32(i)
 	}
@@ -59,15 +64,19 @@ type orderer struct {
 	from    []int32 // which instruction stands at each place
 
 	// Of the stretch at hand, by the position in it plus 1; 0 stands for all that lies outside.
-	args    [][3]int32
-	ready   []int   // time from which a value can be read, never: it is not placed
+	args    []int32 // three of each
+	ready   []int32 // time from which a value can be read, never: it is not placed
 	readers []int32 // not yet placed
+	waiting [lookahead]int32
 }
 
-const never = math.MaxInt
+const never = math.MaxInt32
 
 // lookahead is how many operations that were not chosen yet are looked at.
 const lookahead = 64
+
+// argsOf are the operands of the k-th of the stretch, 0 those that it has not.
+func (o *orderer) argsOf(k int) []int32 { return o.args[3*k : 3*k+3 : 3*k+3] }
 
 // stretch orders instructions from..to-1.
 func (o *orderer) stretch(from, to int) {
@@ -75,29 +84,30 @@ func (o *orderer) stretch(from, to int) {
 		return
 	}
 	f := o.f
-	o.args, o.ready, o.readers = append(o.args[:0], [3]int32{}), append(o.ready[:0], 0), append(o.readers[:0], 0)
+	clear(o.readers[:to-from+1])
 	for i := from; i < to; i++ {
 		in := &f.Instrs[i]
-		var args [3]int32
+		args := o.argsOf(i - from + 1)
+		clear(args)
 		for k := range in.Op.NumArgs() {
 			args[k] = max(int32(in.Arg(k))-int32(from)+1, 0)
 			o.readers[args[k]]++
 		}
-		o.args, o.ready, o.readers = append(o.args, args), append(o.ready, never), append(o.readers, 0)
+		o.ready[i-from+1] = never
 	}
 	o.readers[0] = -1 // it is never alive
-	waiting := make([]int, 0, lookahead)
-	next, clock, alive := from, 0, 0
+	waiting := o.waiting[:0]
+	next, clock, alive := int32(from), int32(0), 0
 	for at := from; at < to; at++ {
-		for len(waiting) < lookahead && next < to {
+		for len(waiting) < lookahead && int(next) < to {
 			waiting = append(waiting, next)
 			next++
 		}
-		best, bestTime := 0, never
+		best, bestTime := 0, int32(never)
 		touched := uint64(0) // arrays (modulo 64) with an access that has to stay in front
 		stored := uint64(0)
 		for k, i := range waiting {
-			in, a := &f.Instrs[i], &o.args[i-from+1]
+			in, a := &f.Instrs[i], o.argsOf(int(i)-from+1)
 			time := max(o.ready[a[0]], o.ready[a[1]], o.ready[a[2]])
 			if in.Op == OpLoad || in.Op == OpStore {
 				bit := uint64(1) << (in.Imm & 63)
@@ -121,9 +131,9 @@ func (o *orderer) stretch(from, to int) {
 		}
 		i := waiting[best]
 		waiting = append(waiting[:best], waiting[best+1:]...)
-		o.to[i], o.from[at] = Value(at), int32(i)
-		k := i - from + 1
-		for _, a := range o.args[k] {
+		o.to[i], o.from[at] = Value(at), i
+		k := int(i) - from + 1
+		for _, a := range o.argsOf(k) {
 			if o.readers[a]--; o.readers[a] == 0 {
 				alive--
 			}
@@ -135,7 +145,7 @@ func (o *orderer) stretch(from, to int) {
 		in := &f.Instrs[i]
 		if in.Op != OpInput && in.Op != OpConst { // which take no time
 			clock = max(clock, bestTime) + 1
-			o.ready[k] = clock + o.latency(in.Op)
+			o.ready[k] = clock + int32(o.latency(in.Op))
 		}
 	}
 }

@@ -154,7 +154,11 @@ func (p *Program) Slot(name string) int {
 
 // Simplify rewrites the products of Step: factors of two move out of the way, factors that stay the same are multiplied
 // with each other first. It changes roundings, and so belongs before Optimize, where it is decided what a program computes.
-func (p *Program) Simplify() { p.Step = groupFixed(factorOut(p.Step), p.fixed) }
+func (p *Program) Simplify() {
+	f := factorOut(p.Step)
+	p.Step = groupFixed(f, p.fixed)
+	f.recycle()
+}
 
 // fixed reports whether an input of Step is a Fixed slot.
 func (p *Program) fixed(input int) bool { return input < len(p.Slots) && p.Slots[input].Fixed }
@@ -162,28 +166,32 @@ func (p *Program) fixed(input int) bool { return input < len(p.Slots) && p.Slots
 // Optimize optimises both functions, fuses multiply-adds and moves what depends on Fixed slots alone from Step to Setup.
 // Update, where there is one, is optimised likewise but hoists nothing.
 func (p *Program) Optimize() {
-	p.Step = Optimize(p.Step, true)
-	hoisted := hoistable(p.Step, p.fixed)
-	if len(hoisted) > 0 {
-		once := rewrite(p.Step, hoisted, false, nil, nil)
-		names := make([]string, len(hoisted))
-		for i := range hoisted {
-			names[i] = fmt.Sprintf("const%d", i)
-		}
-		b := newBuilder(p.Setup.Name, len(p.Setup.Instrs)+len(once.Instrs))
-		var args []Value
-		for i, t := range p.Setup.In {
-			args = append(args, b.Input(p.Setup.inName(i), t))
-		}
-		state := b.Inline(p.Setup, args...)
-		p.Setup = b.Finish(append(state, b.Inline(once, state...)...)...)
-		p.Step = rewrite(p.Step, p.Step.Out, false, hoisted, names)
-		for i, v := range once.Out {
-			p.Slots = append(p.Slots, Slot{Name: names[i], Type: once.Instrs[v].Type, Fixed: true})
-		}
+	step := rewrite(recycled(), p.Step, p.Step.Out, true, nil, nil)
+	if hoisted := hoistable(step, p.fixed); len(hoisted) > 0 {
+		p.hoist(step, hoisted)
+		step.recycle()
+	} else {
+		p.Step, p.Setup = step, Optimize(p.Setup, false)
 	}
-	p.Setup = Optimize(p.Setup, false)
 	if p.Update != nil {
 		p.Update = Optimize(p.Update, true)
 	}
+}
+
+// hoist makes p.Step of step, whose values in hoisted p.Setup computes as new slots.
+func (p *Program) hoist(step *Func, hoisted []Value) {
+	names := make([]string, len(hoisted))
+	for i, v := range hoisted {
+		names[i] = fmt.Sprintf("const%d", i)
+		p.Slots = append(p.Slots, Slot{Name: names[i], Type: step.Instrs[v].Type, Fixed: true})
+	}
+	b := newBuilder(p.Setup.Name, len(p.Setup.Instrs))
+	state := b.Inline(p.Setup, b.inputsOf(p.Setup)...)
+	once := *step
+	once.Out = hoisted
+	c := copier{b: b, f: &once, live: liveness(&once, &b.mem)}
+	setup := b.finish(recycled(), append(state, c.run(state)...))
+	p.Setup = Optimize(setup, false)
+	p.Step = rewrite(new(Func), step, step.Out, false, hoisted, names)
+	setup.recycle()
 }

@@ -73,10 +73,7 @@ func (s *Stages) MakeRun(p *Program) {
 		bounds[k] = Counter{Kept: k, From: math.MinInt32, To: math.MaxInt32}
 	}
 	b := newBuilder("run", len(f.Instrs))
-	var inputs []Value
-	for i, t := range f.In {
-		inputs = append(inputs, b.Input(f.inName(i), t))
-	}
+	inputs := b.inputsOf(f)
 	goesOn := f.Out[len(f.Out)-1]
 	c := copier{b: b, f: f}
 	c.edit = func(in *Instr, args []Value) (Value, bool) {
@@ -118,7 +115,11 @@ func (s *Stages) MakeRun(p *Program) {
 		}
 	}
 	out = append(out, chained(b, all[len(all)-1]))
-	s.Run = Optimize(s.usual(p, b.Finish(out...)), false)
+	whole := b.finish(recycled(), out)
+	usual := s.usual(p, whole)
+	s.Run = prune(usual, usual.Out)
+	whole.recycle()
+	usual.recycle()
 }
 
 // usual takes the slots out of run that count what seldom happens (Program.Rare), and all that is
@@ -172,10 +173,7 @@ func (s *Stages) usual(p *Program, f *Func) *Func {
 	}
 
 	b := newBuilder(f.Name, len(f.Instrs))
-	var inputs []Value
-	for i, t := range f.In {
-		inputs = append(inputs, b.Input(f.inName(i), t))
-	}
+	inputs := b.inputsOf(f)
 	usual := NoValue
 	c := copier{b: b, f: f}
 	conclude := func() {
@@ -210,5 +208,5 @@ func (s *Stages) usual(p *Program, f *Func) *Func {
 	if usual == NoValue {
 		conclude()
 	}
-	return b.Finish(append(out, usual)...)
+	return b.finish(recycled(), append(out, usual))
 }

@@ -1,20 +1,60 @@
 package program
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // factorOut returns f with factors that are powers of two moved towards the results: (2a)*(2b) becomes 4(ab), and
 // (2a)*0.1 becomes a*0.2. Derivatives are full of such factors, which meet and cancel on their way or end in another
 // constant. Multiplying by a power of two is exact: every value keeps its bits, except where one on the way leaves
 // the range of normal numbers by such a factor.
+//
+// Where somebody needs a value with its factor, everybody may better take it so, else the factor is moved out only to come
+// back: what is found to be so stays whole in a second attempt, and what has fewer operations counts.
 func factorOut(f *Func) *Func {
-	b := newBuilder(f.Name, len(f.Instrs))
-	var args []Value
-	for i, t := range f.In {
-		args = append(args, b.Input(f.inName(i), t))
+	mem := newWorkspace()
+	defer mem.release()
+	once, whole := factorOutBut(f, nil, mem)
+	if !slices.Contains(whole, true) {
+		return once
 	}
-	s := scaler{b: b, of: map[Value]scaled{}}
-	c := copier{b: b, f: f, live: liveness(f), edit: s.edit}
-	return b.Finish(c.run(args)...)
+	twice, _ := factorOutBut(f, whole, mem)
+	if operations(twice, mem) < operations(once, mem) {
+		once, twice = twice, once
+	}
+	twice.recycle()
+	return once
+}
+
+// factorOutBut does so with all values of f but those in kept, and tells which ones are needed with their factor.
+func factorOutBut(f *Func, kept []bool, mem *workspace) (g *Func, whole []bool) {
+	b := newBuilder(f.Name, len(f.Instrs))
+	args := b.inputsOf(f)
+	n := 2 * len(f.Instrs) // mostly enough
+	s := scaler{b: b, without: b.mem.values.Make(n)[:0], exp: b.mem.places.Make(n)[:0]}
+	c := copier{b: b, f: f, live: liveness(f, &b.mem)}
+	c.edit = func(in *Instr, args []Value) (Value, bool) {
+		v, ok := s.edit(in, args)
+		if ok && kept != nil && kept[c.at] && int(v) < len(s.exp) {
+			s.exp[v] = 0
+		}
+		return v, ok
+	}
+	out := c.run(args)
+	apart := mem.values.Make(len(f.Instrs)) // new values that have a factor
+	for i, v := range c.to {
+		if apart[i] = NoValue; v != NoValue && s.apart(v).exp != 0 {
+			apart[i] = v
+		}
+	}
+	g = b.finish(recycled(), out)
+	live := liveness(g, mem)
+	whole = mem.marks.Make(len(f.Instrs))
+	for i, v := range apart {
+		whole[i] = v != NoValue && live[v]
+	}
+	return g, whole
 }
 
 // Differentiation makes the factors 2, 4, 8 and their reciprocals; others, such as
@@ -32,13 +72,15 @@ type scaled struct {
 }
 
 type scaler struct {
-	b  *Builder
-	of map[Value]scaled // the values whose exponent is not 0
+	b *Builder
+	// Of each value so far: what it is without its factor, and the factor's exponent. With exponent 0 it was not taken apart.
+	without []Value
+	exp     []int32
 }
 
 func (s *scaler) apart(v Value) scaled {
-	if x, ok := s.of[v]; ok {
-		return x
+	if int(v) < len(s.exp) && s.exp[v] != 0 {
+		return scaled{s.without[v], int(s.exp[v])}
 	}
 	return scaled{v, 0}
 }
@@ -65,7 +107,10 @@ func (s *scaler) times(v Value, c float64, exp int) (Value, bool) {
 // note remembers that v is x.
 func (s *scaler) note(v Value, x scaled) Value {
 	if _, constant := s.b.constant(v); !constant && max(x.exp, -x.exp) <= maxScale {
-		s.of[v] = x
+		for len(s.exp) <= int(v) {
+			s.without, s.exp = append(s.without, NoValue), append(s.exp, 0)
+		}
+		s.without[v], s.exp[v] = x.v, int32(x.exp)
 	}
 	return v
 }

@@ -103,6 +103,23 @@ func TestFactorOutMeets(t *testing.T) {
 	}
 }
 
+// A gradient that somebody needs as it is stays whole for everybody: moved out, its factor would only come back.
+func TestFactorOutWhole(t *testing.T) {
+	b := program.NewBuilder("gradient")
+	x, y := b.Input("x", program.F64), b.Input("y", program.F64)
+	g := b.Mul(b.Sub(x, y), b.F(2))
+	f := program.Optimize(program.FactorOut(b.Finish(g, b.Mul(g, x), b.Mul(g, y))), true)
+	ops := 0
+	for _, in := range f.Instrs {
+		if in.Op != program.OpInput && in.Op != program.OpConst {
+			ops++
+		}
+	}
+	if ops != 4 {
+		t.Errorf("%d operations, want a subtraction and three products:\n%v", ops, f)
+	}
+}
+
 // AllFinite is true where every value is finite, and tests no value that another one shows.
 func TestAllFinite(t *testing.T) {
 	r := rand.New(rand.NewPCG(33, 34))

@@ -47,7 +47,9 @@ func (p *Program) Stage() *Stages {
 	}
 	results := make([]Value, len(p.Results))
 	var once []Value
-	needs := newFlow(p.Step)
+	mem := newWorkspace()
+	defer mem.release()
+	needs := newFlow(p.Step, mem)
 	groups := p.recalls(needs, moving)
 	recalled := map[int]bool{}
 	for _, g := range groups {
@@ -175,7 +177,7 @@ func (p *Program) Stage() *Stages {
 	if s.Ended {
 		out = append(out, p.Setup.Out[p.Status])
 	}
-	s.Setup = rewrite(p.Setup, out, false, nil, nil)
+	s.Setup = prune(p.Setup, out)
 	return s
 }
 
@@ -232,7 +234,7 @@ func (p *Program) part(needs *flow, name string, kept []int, constant map[int]In
 			slots[i] = b.konst(s.Type, constant[i].Imm)
 		}
 	}
-	f := b.Finish(write(b, slots, func(slots, out []Value) []Value {
+	f := b.finish(recycled(), write(b, slots, func(slots, out []Value) []Value {
 		g := *p.Step
 		g.Out = out
 		c := copier{b: b, f: &g, live: needs.live(out, nil)}
@@ -252,9 +254,10 @@ func (p *Program) part(needs *flow, name string, kept []int, constant map[int]In
 			return NoValue, false
 		}
 		return c.run(slots)
-	})...)
+	}))
+	defer f.recycle()
 	squareTests(f)
-	return Optimize(f, false)
+	return prune(f, f.Out)
 }
 
 // isZero is v == 0 for an I64, simplified where v is chosen among constants.
@@ -320,7 +323,9 @@ func chained(b *Builder, v Value) Value {
 // sqrt(x) <= c where x cannot be negative is x <= the greatest number whose root is at
 // most c. It changes f.
 func squareTests(f *Func) {
-	uses := make([]int, len(f.Instrs))
+	mem := newWorkspace()
+	defer mem.release()
+	uses := mem.places.Make(len(f.Instrs))
 	for i := range f.Instrs {
 		for k := range f.Instrs[i].Op.NumArgs() {
 			uses[f.Instrs[i].Arg(k)]++
@@ -329,10 +334,10 @@ func squareTests(f *Func) {
 	for _, v := range f.Out {
 		uses[v]++
 	}
-	positive := make([]bool, len(f.Instrs))
+	positive := mem.marks.Make(len(f.Instrs))
 	for i := range f.Instrs {
 		in := &f.Instrs[i]
-		positive[i] = nonNegative(in, func(v Value) bool { return positive[v] })
+		positive[i] = nonNegative(in, positive)
 		if in.Op != OpLe {
 			continue
 		}

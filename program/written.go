@@ -23,11 +23,8 @@ func (t *written) clear(n int) {
 // hash mixes what tells operations apart.
 func (in *Instr) hash() uint64 {
 	const odd = 0x9e3779b97f4a7c15 // 2^64 divided by the golden ratio
-	h := in.Imm ^ uint64(in.Op)<<8 ^ uint64(in.Type)
-	for _, v := range [...]Value{in.A, in.B, in.C} {
-		h = (h ^ h>>32) * odd
-		h += uint64(uint32(v))
-	}
+	mix := func(h uint64, v Value) uint64 { return (h^h>>32)*odd + uint64(uint32(v)) }
+	h := mix(mix(mix(in.Imm^uint64(in.Op)<<8^uint64(in.Type), in.A), in.B), in.C)
 	return (h ^ h>>32) * odd
 }
 

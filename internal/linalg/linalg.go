@@ -133,17 +133,22 @@ func Transpose(A [][]Value) [][]Value {
 }
 
 // Norm2 is the Euclidean length of x. It neither overflows nor underflows unless
-// the length itself does: x is scaled by a power of two first. It is +Inf where
+// the length itself does: where a square would, x is scaled by a power of two first. It is +Inf where
 // an element is infinite (and none is NaN), NaN where one is NaN.
 func Norm2(b *program.Builder, x []Value) Value {
 	if len(x) == 1 {
 		return b.Abs(x[0])
 	}
-	largest := NormInf(b, x)
-	scale := powerScale(b, largest)
-	y := Scale(b, scale, x)
-	norm := b.Div(b.Sqrt(Dot(b, y, y)), scale)
-	return b.Select(b.IsFinite(largest), norm, largest)
+	sum := Dot(b, x, x)
+	// Of a sum that large, what squares lose below the least normal number is less than a rounding error.
+	ordinary := b.And(b.Ge(sum, b.F(b.MinNormal()/b.Eps())), b.IsFinite(sum))
+	return b.Guard(b.Not(ordinary), []Value{b.Sqrt(sum)}, func() []Value {
+		largest := NormInf(b, x)
+		scale := powerScale(b, largest)
+		y := Scale(b, scale, x)
+		norm := b.Div(b.Sqrt(Dot(b, y, y)), scale)
+		return []Value{b.Select(b.IsFinite(largest), norm, largest)}
+	})[0]
 }
 
 // NormInf is the largest magnitude in x, NaN where an element is NaN.

@@ -10,6 +10,7 @@ package amd64
 import (
 	"encoding/binary"
 	"fmt"
+	"math/bits"
 	"slices"
 	"strings"
 )
@@ -38,37 +39,39 @@ const (
 	none Reg = 255
 )
 
-// Arg is an operand that may be a register or memory.
+// Arg is an operand that may be a register or memory. Four fields are what the Go compiler keeps in registers.
 type Arg struct {
 	kind  kind
-	reg   uint8 // the register
-	base  Reg
+	reg   uint8 // the register, or the base of an address
 	index uint8 // general or (gathers) vector register
-	scale uint8 // of the index, 0: no index
 	disp  int32
 }
 
 type kind uint8
 
 const (
-	inReg kind = iota
+	inReg       kind = iota
+	inBroadcast      // one number in memory for all lanes
 	inMem
-	inBroadcast // one number in memory for all lanes
+	inIndexed // memory at an address with an index, times 1; the next three kinds: times 2, 4 and 8
 )
+
+// indexed reports whether a is memory at an address with an index.
+func (a Arg) indexed() bool { return a.kind >= inIndexed }
 
 // V is vector (or mask) register r.
 func V(r uint8) Arg { return Arg{kind: inReg, reg: r} }
 
 // M is the memory at base + disp.
-func M(base Reg, disp int32) Arg { return Arg{kind: inMem, base: base, disp: disp} }
+func M(base Reg, disp int32) Arg { return Arg{kind: inMem, reg: uint8(base), disp: disp} }
 
-// MX is the memory at base + index*scale + disp; index is not RSP.
+// MX is the memory at base + index*scale + disp; index is not RSP, scale 1, 2, 4 or 8.
 func MX(base, index Reg, scale uint8, disp int32) Arg {
-	return Arg{kind: inMem, base: base, index: uint8(index), scale: scale, disp: disp}
+	return Arg{kind: inIndexed + kind(bits.TrailingZeros8(scale)), reg: uint8(base), index: uint8(index), disp: disp}
 }
 
 // B is the number at base + disp, repeated in all lanes (AVX-512 only).
-func B(base Reg, disp int32) Arg { return Arg{kind: inBroadcast, base: base, disp: disp} }
+func B(base Reg, disp int32) Arg { return Arg{kind: inBroadcast, reg: uint8(base), disp: disp} }
 
 // Plus is a moved by d bytes.
 func (a Arg) Plus(d int) Arg {
@@ -175,9 +178,10 @@ type Asm struct {
 
 // Section is a run of code that is placed as a whole.
 type Section struct {
-	b    []byte
-	fix  []fixup
-	text []string
+	b     []byte
+	fix   []fixup
+	text  []string
+	start int // in what Code returns
 }
 
 type place struct {
@@ -194,9 +198,27 @@ type fixup struct {
 // Label is a place in the code.
 type Label int
 
+// Reset makes a empty. What is written next takes the memory of what was written before, sections and labels
+// of that time must not be used any more.
+func (a *Asm) Reset() {
+	a.Text, a.cur = nil, nil
+	a.sections, a.labels = a.sections[:0], a.labels[:0]
+}
+
 // Section makes a new section, which follows the others.
 func (a *Asm) Section() *Section {
 	a.init()
+	return a.section()
+}
+
+func (a *Asm) section() *Section {
+	n := len(a.sections)
+	if n < cap(a.sections) && a.sections[:n+1][n] != nil { // there was one before Reset
+		a.sections = a.sections[:n+1]
+		s := a.sections[n]
+		*s = Section{b: s.b[:0], fix: s.fix[:0]}
+		return s
+	}
 	s := &Section{}
 	a.sections = append(a.sections, s)
 	return s
@@ -211,8 +233,7 @@ func (a *Asm) Use(s *Section) (old *Section) {
 
 func (a *Asm) init() {
 	if a.cur == nil {
-		a.cur = &Section{}
-		a.sections = []*Section{a.cur}
+		a.cur = a.section()
 	}
 }
 
@@ -240,18 +261,17 @@ func (a *Asm) Len() int {
 // Code joins the sections and resolves the jumps.
 func (a *Asm) Code() []byte {
 	a.init()
-	start := map[*Section]int{}
 	out := make([]byte, 0, a.Len())
 	for _, s := range a.sections {
-		start[s] = len(out)
+		s.start = len(out)
 		out = append(out, s.b...)
 	}
 	a.Text = nil
 	for _, s := range a.sections {
 		for _, f := range s.fix {
 			l := a.labels[f.label]
-			to := start[l.sec] + l.at
-			at := start[s] + f.at
+			to := l.sec.start + l.at
+			at := s.start + f.at
 			binary.LittleEndian.PutUint32(out[at:], uint32(int32(to-at-4)))
 			if a.List {
 				s.text[f.text] += fmt.Sprintf("0x%x", to)
@@ -262,31 +282,38 @@ func (a *Asm) Code() []byte {
 	return out
 }
 
-func (a *Asm) put(b ...byte) {
+// code is the present section's bytes, with room for an instruction. Who appends to them puts them back.
+func (a *Asm) code() []byte {
 	a.init()
-	s := a.cur
-	if len(s.b)+len(b) > cap(s.b) {
-		s.b = slices.Grow(s.b, len(s.b)+1024) // append would grow by a quarter
+	b := a.cur.b
+	if cap(b)-len(b) < longest {
+		b = slices.Grow(b, len(b)+1024) // append would grow by a quarter
 	}
-	s.b = append(s.b, b...)
+	return b
 }
 
-func (a *Asm) put32(v int32) { a.put(byte(v), byte(v>>8), byte(v>>16), byte(v>>24)) }
+// longest is the length in bytes of the longest instruction.
+const longest = 15
+
+func (a *Asm) put(b ...byte) { a.cur.b = append(a.code(), b...) }
+
+func (a *Asm) put32(v int32) { a.cur.b = append32(a.code(), v) }
+
+func append32(b []byte, v int32) []byte { return binary.LittleEndian.AppendUint32(b, uint32(v)) }
 
 func (a *Asm) line(name string, args ...string) {
 	a.cur.text = append(a.cur.text, strings.TrimSpace(name+" "+strings.Join(args, ",")))
 }
 
-// modrm writes the ModRM byte and what follows: register field reg, operand rm,
+// appendModRM appends the ModRM byte and what follows: register field reg, operand rm,
 // displacements of one byte in units of n.
-func (a *Asm) modrm(reg uint8, rm Arg, n int32) {
+func appendModRM(b []byte, reg uint8, rm Arg, n int32) []byte {
 	r := reg & 7 << 3
 	if rm.kind == inReg {
-		a.put(0xc0 | r | rm.reg&7)
-		return
+		return append(b, 0xc0|r|rm.reg&7)
 	}
-	base := uint8(rm.base)
-	sib := rm.scale != 0 || base&7 == 4
+	base := rm.reg
+	sib := rm.indexed() || base&7 == 4
 	lo := base & 7
 	if sib {
 		lo = 4
@@ -299,34 +326,29 @@ func (a *Asm) modrm(reg uint8, rm Arg, n int32) {
 	case small:
 		mod = 0x40
 	}
-	a.put(mod | r | lo)
+	b = append(b, mod|r|lo)
 	if sib {
 		x := byte(0x20) // none
-		if rm.scale != 0 {
-			x = rm.index & 7 << 3
-			for s := rm.scale; s > 1; s >>= 1 {
-				x += 0x40
-			}
+		if rm.indexed() {
+			x = uint8(rm.kind-inIndexed)<<6 | rm.index&7<<3
 		}
-		a.put(x | base&7)
+		b = append(b, x|base&7)
 	}
 	switch mod {
 	case 0x40:
-		a.put(byte(rm.disp / n))
+		b = append(b, byte(rm.disp/n))
 	case 0x80:
-		a.put32(rm.disp)
+		b = append32(b, rm.disp)
 	}
+	return b
 }
 
 // high returns bits 3 of base (or register) and index.
 func (rm Arg) high() (b, x uint8) {
-	if rm.kind == inReg {
-		return rm.reg >> 3 & 1, 0
-	}
-	if rm.scale != 0 {
+	if rm.indexed() {
 		x = rm.index >> 3 & 1
 	}
-	return uint8(rm.base) >> 3 & 1, x
+	return rm.reg >> 3 & 1, x
 }
 
 // Size is the size of a vector operand in an instruction.
@@ -363,11 +385,11 @@ func (a *Asm) EVEX(in *Insn, dst, src, k uint8, rm Arg) {
 	if rm.kind == inBroadcast {
 		p2 |= 0x10
 	}
-	a.put(0x62, p0, p1, p2, in.Op)
-	a.modrm(dst, rm, n)
+	code := appendModRM(append(a.code(), 0x62, p0, p1, p2, in.Op), dst, rm, n)
 	if in.Imm >= 0 {
-		a.put(byte(in.Imm))
+		code = append(code, byte(in.Imm))
 	}
+	a.cur.b = code
 	if a.List {
 		a.list(in, Z, dst, src, k, rm, none)
 	}
@@ -383,14 +405,15 @@ func (a *Asm) VEX4(in *Insn, dst, src uint8, rm Arg, sel uint8) {
 
 func (a *Asm) vex(in *Insn, size Size, dst, src uint8, rm Arg, fourth Reg) {
 	b, x := rm.high()
-	a.put(0xc4, (^dst>>3&1)<<7|(^x&1)<<6|(^b&1)<<5|in.Map, in.W<<7|(^src&15)<<3|uint8(in.size(size))<<2|in.PP, in.Op)
-	a.modrm(dst, rm, 1)
+	code := append(a.code(), 0xc4, (^dst>>3&1)<<7|(^x&1)<<6|(^b&1)<<5|in.Map, in.W<<7|(^src&15)<<3|uint8(in.size(size))<<2|in.PP, in.Op)
+	code = appendModRM(code, dst, rm, 1)
 	if fourth != none {
-		a.put(byte(fourth) << 4)
+		code = append(code, byte(fourth)<<4)
 	}
 	if in.Imm >= 0 {
-		a.put(byte(in.Imm))
+		code = append(code, byte(in.Imm))
 	}
+	a.cur.b = code
 	if a.List {
 		a.list(in, size, dst, src, 0, rm, fourth)
 	}
@@ -404,14 +427,5 @@ func (in *Insn) size(s Size) Size {
 	return s
 }
 
-// At is the offset of l in what Code returned.
-func (a *Asm) At(l Label) int {
-	at := 0
-	for _, s := range a.sections {
-		if s == a.labels[l].sec {
-			return at + a.labels[l].at
-		}
-		at += len(s.b)
-	}
-	panic("amd64: a label that was never placed")
-}
+// At is the offset of l, which must have been placed, in what Code returned.
+func (a *Asm) At(l Label) int { return a.labels[l].sec.start + a.labels[l].at }

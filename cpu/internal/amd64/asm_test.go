@@ -1,6 +1,7 @@
 package amd64_test
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"flag"
 	"fmt"
@@ -90,7 +91,7 @@ func TestVectorsComplete(t *testing.T) {
 }
 
 // notScalar are the methods of Asm that write no code, and those that write the vector instructions.
-var notScalar = []string{"At", "Bind", "Code", "Label", "Len", "Section", "Use", "EVEX", "VEX", "VEX4"}
+var notScalar = []string{"At", "Bind", "Code", "Label", "Len", "Reset", "Section", "Use", "EVEX", "VEX", "VEX4"}
 
 // scalar writes an instruction by each method of Asm that is one, with every value of each operand.
 func scalar(t *testing.T, a *amd64.Asm) {
@@ -200,4 +201,28 @@ func Example() {
 	a.Return()
 	fmt.Printf("%x\n", a.Code())
 	// Output: 48c7c00a0000004883e8010f85f6ffffffc5f877c3
+}
+
+// What is written after Reset does not depend on what was there before.
+func TestReset(t *testing.T) {
+	write := func(a *amd64.Asm, n int) []byte {
+		far := a.Label()
+		a.Jump(far)
+		old := a.Use(a.Section())
+		a.Bind(far)
+		for i := range int32(n) {
+			a.MovRI(amd64.RAX, i)
+		}
+		a.Use(old)
+		a.Return()
+		return a.Code()
+	}
+	var a, b amd64.Asm
+	for _, n := range []int{1000, 1, 10} {
+		a.Reset()
+		b = amd64.Asm{}
+		if got, want := write(&a, n), write(&b, n); !bytes.Equal(got, want) {
+			t.Errorf("%d instructions: %x after Reset, %x by themselves", n, got[:20], want[:20])
+		}
+	}
 }

@@ -75,9 +75,8 @@ var condNames = map[Cond]string{NC: "jae", EQ: "je", NE: "jne", LT: "jl", GE: "j
 // rex writes REX.W op ModRM.
 func (a *Asm) rex(op []byte, reg uint8, rm Arg) {
 	b, x := rm.high()
-	a.put(0x48 | reg>>3&1<<2 | x<<1 | b)
-	a.put(op...)
-	a.modrm(reg, rm, 1)
+	code := append(append(a.code(), 0x48|reg>>3&1<<2|x<<1|b), op...)
+	a.cur.b = appendModRM(code, reg, rm, 1)
 }
 
 func gp(r Reg) Arg { return Arg{kind: inReg, reg: uint8(r)} }
@@ -101,7 +100,7 @@ func (a *Asm) prefetch(name string, op byte, m Arg) {
 		a.put(0x40 | x<<1 | b)
 	}
 	a.put(0x0f, op)
-	a.modrm(1, m, 1)
+	a.cur.b = appendModRM(a.code(), 1, m, 1)
 	if a.List {
 		a.line(name, "BYTE PTR "+m.address(""))
 	}
@@ -197,17 +196,21 @@ func (a *Asm) ClearBit(d, n Reg) {
 }
 
 // Jump goes to l, JumpIf if the flags say so.
-func (a *Asm) Jump(l Label) { a.put(0xe9); a.rel("jmp ", l) }
+func (a *Asm) Jump(l Label) { a.put(0xe9); a.rel("jmp", l) }
 func (a *Asm) JumpIf(c Cond, l Label) {
 	a.put(0x0f, 0x80|byte(c))
-	a.rel(condNames[c]+" ", l)
+	name := ""
+	if a.List {
+		name = condNames[c]
+	}
+	a.rel(name, l)
 }
 
-func (a *Asm) rel(text string, l Label) {
+func (a *Asm) rel(name string, l Label) {
 	a.cur.fix = append(a.cur.fix, fixup{len(a.cur.b), l, len(a.cur.text)})
 	a.put32(0)
 	if a.List {
-		a.cur.text = append(a.cur.text, text)
+		a.cur.text = append(a.cur.text, name+" ")
 	}
 }
 
@@ -248,20 +251,20 @@ func (a *Asm) qword(m Arg) string {
 // address is the text of a memory operand; vector: the index is a register of that name.
 func (rm Arg) address(vector string) string {
 	var s strings.Builder
-	s.WriteString("[" + rm.base.String())
-	if rm.scale != 0 {
+	s.WriteString("[" + Reg(rm.reg).String())
+	if rm.indexed() {
 		x := ""
 		if vector != "" {
 			x = fmt.Sprintf("%s%d", vector, rm.index)
 		} else {
 			x = Reg(rm.index).String()
 		}
-		fmt.Fprintf(&s, "+%s*%d", x, rm.scale)
+		fmt.Fprintf(&s, "+%s*%d", x, 1<<(rm.kind-inIndexed))
 	}
 	switch {
 	case rm.disp < 0:
 		fmt.Fprintf(&s, "-0x%x", -int64(rm.disp))
-	case rm.disp > 0 || rm.base&7 == 5 || rm.scale != 0 && rm.disp == 0 && rm.base&7 == 5:
+	case rm.disp > 0 || rm.reg&7 == 5:
 		fmt.Fprintf(&s, "+0x%x", rm.disp)
 	}
 	return s.String() + "]"
