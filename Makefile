@@ -31,7 +31,7 @@ test:
 	$(GO) test -tags $(TAGS) ./...
 
 test-race:
-	CGO_ENABLED=1 $(GO) test -race -tags $(TAGS) ./batch -run 'Threads|Interrupted|SamplesMatch|SamplesEnd|SpansOfShards|SpansSaved|SpareSaysOnce'
+	CGO_ENABLED=1 $(GO) test -race -tags $(TAGS) ./batch -run 'Threads|Interrupted|SamplesMatch|SamplesEnd|SpansOfShards|SpansSaved|SpareSaysOnce|MethodsOverlap'
 	CGO_ENABLED=1 $(GO) test -race -tags $(TAGS) ./results -run 'Threads|Resume'
 	CGO_ENABLED=1 $(GO) test -race -tags $(TAGS) ./cpu -run 'TestEngine|TestNativeUnderCollection|TestNativeSizes'
 
