@@ -67,7 +67,7 @@ func (e *emitter) point(operations float64) {
 func (e *emitter) cut(at int32) {
 	e.allHome(at - 1)
 	e.clearRegs()
-	e.newIndices()
+	e.join()
 	e.point(e.since)
 	e.since = 0
 }

@@ -5,6 +5,7 @@ package cpu
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"invar/cpu/internal/amd64"
 	"invar/program"
@@ -165,6 +166,8 @@ type emitter struct {
 	freed    []int32 // slots that are free after the present instruction
 	index    [len(indexRegs)]string
 	oldest   int
+	spares   []int32 // constant in each register that belongs to no group, -1
+	turn     int     // the one of these whose constant is given up next
 	tables   []int32 // of each table: 1 + its offset, 0: not yet known
 
 	since  float64       // operations since the last point
@@ -186,6 +189,10 @@ func newEmitter(a *amd64.Asm, isa *isa, v int, l *lowered, consts *constants, in
 		cold: -1, swept: -1, tables: w.numbers.Make(len(l.f.Tables)), counts: make([][2]float64, len(l.f.Loops)),
 	}
 	e.files[vectors].holds = w.numbers.Make(isa.regs / v)
+	if l.loops() {
+		e.spares = w.numbers.Make(isa.regs % v)
+		e.newConstants()
+	}
 	e.files[masks].holds = w.numbers.Make(maskGroups / v)
 	for k := range e.files {
 		for g := range e.files[k].holds {
@@ -382,6 +389,10 @@ func (e *emitter) wide(v int32) bool {
 // fetch loads v from its home into group g.
 func (e *emitter) fetch(v int32, g int) {
 	if e.class(v) == vectors {
+		if e.home[v].kind == inConst && len(e.spares) > 0 {
+			e.fetchConst(v, g)
+			return
+		}
 		for u := range e.v {
 			if e.wide(v) {
 				e.op(&e.form(program.OpNarrow, true).Insn, e.number(vectors, g, u), 0, e.memory(v, u))
@@ -409,6 +420,45 @@ func (e *emitter) fetch(v int32, g int) {
 			k := e.number(masks, g, u)
 			e.kop(in, k, k, k)
 		}
+	}
+}
+
+// fetchConst loads a constant into group g, from memory once.
+func (e *emitter) fetchConst(v int32, g int) {
+	from := e.memory(v, 0)
+	if k := slices.Index(e.spares, e.home[v].at); k >= 0 {
+		from = amd64.V(e.kept(k))
+	}
+	for u := range e.v {
+		d := e.number(vectors, g, u)
+		e.load(d, from)
+		from = amd64.V(d)
+	}
+}
+
+// repeated is constant i as the operand of the same instruction for several vectors: loads are scarcer than registers that are left
+// over. The code for loading it is written.
+func (e *emitter) repeated(i int32) amd64.Arg {
+	if len(e.spares) == 0 {
+		return e.consts.at(i)
+	}
+	k := slices.Index(e.spares, i)
+	if k < 0 {
+		k = e.turn
+		e.turn = (k + 1) % len(e.spares)
+		e.spares[k] = i
+		e.load(e.kept(k), e.consts.at(i))
+	}
+	return amd64.V(e.kept(k))
+}
+
+// kept is the register of spare k.
+func (e *emitter) kept(k int) uint8 { return uint8(e.isa.regs - len(e.spares) + k) }
+
+// newConstants forgets what spare registers hold, where control flow joins.
+func (e *emitter) newConstants() {
+	for k := range e.spares {
+		e.spares[k] = -1
 	}
 }
 
@@ -646,7 +696,11 @@ func (r ref) arg(u int) amd64.Arg {
 	if r.g >= 0 {
 		return amd64.V(r.e.number(r.e.class(r.v), r.g, u))
 	}
-	return r.e.at(r.h, r.v, u)
+	m := r.e.at(r.h, r.v, u)
+	if r.h.kind == inConst {
+		return r.e.repeated(r.e.home[r.v].at)
+	}
+	return m
 }
 
 // mask is an operand in mask registers, ready to be read whatever happens to

@@ -95,8 +95,11 @@ func (e *emitter) element(imm uint64) amd64.Arg {
 	return amd64.MX(rScratch, r, 1, disp)
 }
 
-// newIndices forgets what index registers hold, where control flow joins.
-func (e *emitter) newIndices() { e.index = [len(indexRegs)]string{} }
+// join forgets what index registers and spare ones hold, where control flow joins.
+func (e *emitter) join() {
+	e.index = [len(indexRegs)]string{}
+	e.newConstants()
+}
 
 // allHome stores everything that is needed after position at and has no home.
 func (e *emitter) allHome(at int32) {
@@ -167,7 +170,7 @@ func (e *emitter) loopBlock(i int32) {
 		a.MovRM(rTemp, e.counter(id))
 		test(amd64.GE, over)
 	}
-	e.newIndices()
+	e.join()
 	a.Bind(first)
 	before := e.since
 	e.since = float64(e.v * (1 + len(phis)))
@@ -216,7 +219,7 @@ func (e *emitter) loopBlock(i int32) {
 	a.MovMR(e.counter(id), rTemp)
 	test(amd64.LT, first)
 	a.Bind(over)
-	e.newIndices()
+	e.join()
 	e.sweep(end)
 }
 
@@ -288,11 +291,13 @@ func (e *emitter) allLanes(v int32) (some amd64.Cond) {
 // snapshot is what registers hold at some place in the code, and the homes of that. What they do not hold has a home that
 // does not change while it is needed.
 type snapshot struct {
-	holds [2][]int32
-	homes [2][]home
+	holds  [2][]int32
+	homes  [2][]home
+	spares []int32
 }
 
 func (e *emitter) save() (s snapshot) {
+	s.spares = slices.Clone(e.spares)
 	for c := range e.files {
 		s.holds[c] = slices.Clone(e.files[c].holds)
 		for _, v := range s.holds[c] {
@@ -308,6 +313,7 @@ func (e *emitter) save() (s snapshot) {
 
 func (e *emitter) restore(s snapshot) {
 	e.clearRegs()
+	copy(e.spares, s.spares)
 	for c := range e.files {
 		copy(e.files[c].holds, s.holds[c])
 		for g, v := range s.holds[c] {
@@ -345,7 +351,7 @@ func (e *emitter) guardBlock(i int32) int32 {
 	main := a.Use(section)
 	a.Bind(block)
 	indices := e.index
-	e.newIndices()
+	e.join()
 	outer, swept := e.cold, e.swept
 	e.cold = i
 	var saved []stay
@@ -393,7 +399,7 @@ func (e *emitter) guardBlock(i int32) int32 {
 		e.otherwise(m)
 	}
 	e.sweep(to)
-	e.newIndices()
+	e.join()
 	a.Bind(join)
 
 	// Back from the block to where the way past it has everything. What has been in a slot before it still is.

@@ -187,6 +187,7 @@ func (n *native) emitRun(a *amd64.Asm, consts *constants, l *lowered) *emitter {
 		}
 	}
 	e.unpin()
+	e.join()
 	a.Bind(step)
 	from := int32(0)
 	if computed(l.nodes[usual].op) { // else there is nothing rare

@@ -452,3 +452,6 @@ func (l *lowered) liveness() {
 	}
 	l.pressure, l.masks = most(delta[0]), most(delta[1])
 }
+
+// loops reports whether nearly all the time is spent in loops.
+func (l *lowered) loops() bool { return l.cost > 10*float64(len(l.nodes)) }

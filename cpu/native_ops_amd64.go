@@ -114,7 +114,7 @@ func (e *emitter) instr(i int32) {
 		}
 		e.simple(i, &f.Insn, a, e.operand(b))
 	case shConst:
-		e.simpleArg(i, &f.Insn, x.a, e.consts.number(r.with))
+		e.simpleConst(i, &f.Insn, x.a, r.with)
 	case shUnary:
 		if x.op == program.OpBits { // its instruction repeats no constant
 			e.inReg(x.a)
@@ -132,7 +132,7 @@ func (e *emitter) instr(i int32) {
 	case shLogic, shNot:
 		if !e.isa.zmm {
 			if r.shape == shNot {
-				e.simpleArg(i, &f.Insn, x.a, e.consts.number(r.with))
+				e.simpleConst(i, &f.Insn, x.a, r.with)
 				return
 			}
 			if x.not {
@@ -199,9 +199,11 @@ func (e *emitter) simple(i int32, in *amd64.Insn, a int32, b ref) {
 	e.define(i, d)
 }
 
-func (e *emitter) simpleArg(i int32, in *amd64.Insn, a int32, b amd64.Arg) {
+// simpleConst writes d = a in the constant with these bits.
+func (e *emitter) simpleConst(i int32, in *amd64.Insn, a int32, bits uint64) {
 	s := e.inReg(a)
 	d := e.result(i)
+	b := e.repeated(e.consts.index(bits))
 	for u := range e.v {
 		e.op(in, e.number(vectors, d, u), e.number(vectors, s, u), b)
 	}
