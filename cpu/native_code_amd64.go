@@ -3,7 +3,6 @@
 package cpu
 
 import (
-	"os"
 	"fmt"
 	"slices"
 	"sync"
@@ -248,7 +247,7 @@ func (n *native) chooseStrips(step *lowered, o emitOptions) {
 		n.vectors, n.strips = 5, 2
 	case p <= 16 && !n.paysRun(4, step) && n.paysRun(3, step):
 		n.vectors, n.strips = 3, 3
-	case step.loops() && step.accesses == 0 && p <= 30 && step.masks <= 2:
+	case step.loops() && step.accesses == 0 && p <= 30 && step.masks <= 2: // in loops, whose trips wait for one another
 		n.vectors, n.strips = 5, 1
 	case p <= 16 && step.masks <= 4: // of six mask registers, three vectors leave two for each, four vectors one
 		n.vectors, n.strips = 4, 2
@@ -265,7 +264,6 @@ func (n *native) chooseStrips(step *lowered, o emitOptions) {
 	if o.strips > 0 {
 		n.strips = o.strips
 	}
-	if os.Getenv("PP")!="" { println("P", step.pressure, step.masks, step.cost, len(step.nodes), step.accesses, n.vectors,n.strips) }
 	w := n.width()
 	n.poolLen = max(w, min(256, (128<<10)/(8*n.columns()))/w*w)
 }
