@@ -37,7 +37,8 @@ func (s variant) String() string {
 	return fmt.Sprintf("%s x%d, calls of %d", s.isa.name, s.vectors, s.call)
 }
 
-// variants lists the instruction sets of this machine with all numbers of vectors in a strip, and runs wherever they fit.
+// variants lists the instruction sets of this machine with all numbers of vectors in a strip, and with runs and constants in registers
+// wherever they fit.
 func variants(t testing.TB) (all []variant) {
 	s, err := sets()
 	if err != nil {
@@ -45,7 +46,7 @@ func variants(t testing.TB) (all []variant) {
 	}
 	for _, isa := range s {
 		for v := 1; v <= 5 && v*6 <= isa.regs; v++ {
-			all = append(all, variant{isa, emitOptions{vectors: v, strips: 1 + v%3, allRuns: true}})
+			all = append(all, variant{isa, emitOptions{vectors: v, strips: 1 + v%3, allRuns: true, allSpares: true}})
 			if v <= 2 { // calls so short that they end inside of steps, after every few operations
 				all = append(all, variant{isa, emitOptions{vectors: v, strips: 1 + v%3, call: 40 * v * v}})
 			}

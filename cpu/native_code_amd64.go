@@ -159,6 +159,7 @@ type emitOptions struct {
 	vectors, strips int
 	list            bool
 	allRuns         bool // runs also where they do not pay
+	allSpares       bool // constants in spare registers also outside of loops
 	count           bool // the code counts the operations that it executes
 	call            int  // operations of a call, for callOperations
 }
@@ -295,7 +296,7 @@ func (n *native) emitMap(a *amd64.Asm, consts *constants, l *lowered, final bool
 		in, out, own = w.columnsAt(rIn, n.columns()-1, n.endedPitch()), w.listedColumns(rOut, len(l.out)), rIn
 	}
 	e := newEmitter(a, n.isa, n.vectors, l, consts, in, out)
-	e.options = n.options
+	e.choose(n.options)
 	a.MovRM(rConsts, amd64.M(rFrame, frameConsts))
 	a.MovRM(rScratch, amd64.M(rFrame, frameScratch))
 	a.MovRM(rIn, amd64.M(rFrame, frameIn))
@@ -331,7 +332,7 @@ func (n *native) stateColumns(w *workspace) []address {
 // happens at once, for samples that begin together end together there, and none would be left to take their lanes.
 func (n *native) emitStep(a *amd64.Asm, consts *constants, l, run *lowered) *emitter {
 	e := newEmitter(a, n.isa, n.vectors, l, consts, n.stateColumns(l.mem), l.mem.columnsAt(rOut, n.moving, n.column()))
-	e.options = n.options
+	e.choose(n.options)
 	a.MovRM(rConsts, amd64.M(rFrame, frameConsts))
 	a.MovRM(rScratch, amd64.M(rFrame, frameScratch))
 	a.MovRM(rCur, amd64.M(rFrame, frameCur))

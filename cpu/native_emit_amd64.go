@@ -189,10 +189,6 @@ func newEmitter(a *amd64.Asm, isa *isa, v int, l *lowered, consts *constants, in
 		cold: -1, swept: -1, tables: w.numbers.Make(len(l.f.Tables)), counts: make([][2]float64, len(l.f.Loops)),
 	}
 	e.files[vectors].holds = w.numbers.Make(isa.regs / v)
-	if l.loops() {
-		e.spares = w.numbers.Make(isa.regs % v)
-		e.newConstants()
-	}
 	e.files[masks].holds = w.numbers.Make(maskGroups / v)
 	for k := range e.files {
 		for g := range e.files[k].holds {
@@ -230,6 +226,15 @@ func newEmitter(a *amd64.Asm, isa *isa, v int, l *lowered, consts *constants, in
 	}
 	e.counters = int32(below - 16*len(l.f.Loops))
 	return e
+}
+
+// choose makes the emitter's choices.
+func (e *emitter) choose(o emitOptions) {
+	e.options = o
+	if o.allSpares || e.loops() {
+		e.spares = e.mem.numbers.Make(e.isa.regs % e.v)
+		e.newConstants()
+	}
 }
 
 // Of the mask registers k0, which cannot select lanes, and the last one hold nothing

@@ -123,7 +123,7 @@ type carried struct {
 // emitRun writes a run of the present strip. Control leaves it at its end.
 func (n *native) emitRun(a *amd64.Asm, consts *constants, l *lowered) *emitter {
 	e := newEmitter(a, n.isa, n.vectors, l, consts, n.stateColumns(l.mem), nil)
-	e.options = n.options
+	e.choose(n.options)
 	enter, step, ended, rare, over := a.Label(), a.Label(), a.Label(), a.Label(), a.Label()
 	var state []carried
 	for v := range l.nodes {
