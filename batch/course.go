@@ -21,6 +21,7 @@ type course struct {
 	now      *run      // of the method that is dealt
 	outcomes []outcome // of the methods that have begun
 	spans    int       // dealt
+	failed   error     // why the next method cannot begin
 }
 
 // outcome is what has come of a method.
@@ -74,35 +75,33 @@ func (c *course) plan(index int, spec Spec) (*run, error) {
 // work does the next piece of work, and reports whether there may be more.
 func (c *course) work(ctx context.Context) (more bool, err error) {
 	c.mu.Lock()
-	do, err := c.next()
+	do := c.next()
 	c.mu.Unlock()
-	if do == nil || err != nil {
-		return false, err
+	if do == nil {
+		return false, nil
 	}
 	return true, do(ctx)
 }
 
-// next deals out a piece of work, nil when all is dealt.
-func (c *course) next() (func(context.Context) error, error) {
+// next deals out a piece of work, nil when all is dealt or a method cannot begin. What has been dealt by then comes to its end.
+func (c *course) next() func(context.Context) error {
 	for {
 		if r := c.now; r != nil {
 			if s := r.dealer.next(); s != nil {
 				s.number = c.spans
 				c.spans++
-				return func(ctx context.Context) error { return c.span(ctx, r, s) }, nil
+				return func(ctx context.Context) error { return c.span(ctx, r, s) }
 			}
 			if r.deviations != nil {
 				if from, to := r.deviations.next(); from < to {
-					return func(ctx context.Context) error { return r.deviations.run(ctx, from, to) }, nil
+					return func(ctx context.Context) error { return r.deviations.run(ctx, from, to) }
 				}
 			}
 		}
-		if len(c.outcomes) == len(c.plans) {
-			return nil, nil
+		if c.failed != nil || len(c.outcomes) == len(c.plans) {
+			return nil
 		}
-		if err := c.begin(); err != nil {
-			return nil, err
-		}
+		c.failed = c.begin()
 	}
 }
 

@@ -3,11 +3,14 @@ package batch_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"invar/batch"
+	"invar/cpu"
+	"invar/program"
 )
 
 // A thread that finds nothing left to do in one method goes on with the next, while others are not yet done with the first.
@@ -37,4 +40,30 @@ func TestMethodsOverlap(t *testing.T) {
 		t.Fatal(err)
 	}
 	cellsAre(t, "methods that overlap", rep.Cells, report(t, wideSweep(t, &wide{})).Cells)
+}
+
+// unfit cannot compile the second method.
+type unfit struct{ cpu.Portable }
+
+func (e unfit) Compile(p *program.Program) (program.Executable, error) {
+	if strings.HasSuffix(p.Name, " lm") {
+		return nil, errUnfit
+	}
+	return e.Portable.Compile(p)
+}
+
+var errUnfit = errors.New("unfit")
+
+// What has been dealt when a method turns out not to compile comes to its end.
+func TestMethodDoesNotCompile(t *testing.T) {
+	want := report(t, wideSweep(t, &wide{})).Cells
+	for range 10 {
+		sw := wideSweep(t, &wide{})
+		sw.Engine, sw.Threads = unfit{}, 3
+		rep, err := sw.Run(t.Context())
+		if err != errUnfit {
+			t.Fatalf("error %v, want %v", err, errUnfit)
+		}
+		cellsAre(t, "the method before", rep.Cells, want[:len(want)/2])
+	}
 }

@@ -123,7 +123,7 @@ type Cell struct {
 	// this grid point and the path of the same start at the reference point, relative to the distance from
 	// the start to the nearest minimum (where none is known: to the end of the reference path). Convergence tests are off; a path
 	// that ends early stays where it is. Zero is invariant; +Inf is a path that diverged where the reference did not (or the
-	// other way round).
+	// other way round); NaN: the sweep ended before it came to this cell's paths.
 	PathDeviation float64
 }
 
@@ -274,6 +274,9 @@ func (sw *Sweep) Run(ctx context.Context) (*Report, error) {
 	c := newCourse(sw)
 	err := crew(ctx, sw.threads(), c.work)
 	c.ahead.Wait()
+	if err == nil {
+		err = c.failed
+	}
 	if sw.Own == nil {
 		for _, o := range c.outcomes {
 			rep.Cells = append(rep.Cells, o.cells(err)...)

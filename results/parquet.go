@@ -493,6 +493,14 @@ func (g *group) encode(out *parquet.ColumnWriter, c *column, k int, s *scratch) 
 
 // finish puts the file in its place, whole and on the disk.
 func (f *parquetFile) finish() error {
+	if err := f.end(); err != nil {
+		return err
+	}
+	return f.place()
+}
+
+// end writes what is left of the file, which has yet to be put in its place.
+func (f *parquetFile) end() error {
 	var err error
 	if f.group.rows > 0 {
 		err = f.endGroup()
@@ -502,8 +510,17 @@ func (f *parquetFile) finish() error {
 		err = f.wrap(f.w.Close())
 	}
 	if err == nil {
-		err = f.wrap(f.pending.CloseAtomicallyReplace())
+		err = f.wrap(f.sync())
 	}
+	if err != nil {
+		f.drop()
+	}
+	return err
+}
+
+// place puts a file that has ended in its place.
+func (f *parquetFile) place() error {
+	err := f.wrap(f.pending.CloseAtomicallyReplace())
 	if err != nil {
 		f.drop()
 	}

@@ -383,10 +383,13 @@ func (r *Run) writeAll(ctx context.Context, samples *sampleWriter, rep *batch.Re
 		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), lastTrace)
 		defer cancel()
 	}
-	finished := make(chan error, 1)
-	go func() { finished <- samples.finish() }() // what is left is encoded, and goes to the disk, while paths are traced
+	ended := make(chan error, 1)
+	go func() { ended <- samples.end() }() // what is left is encoded, and goes to the disk, while paths are traced
 	err := r.writePaths(ctx, labels, samples.encoders, interrupted, rows)
-	if err := cmp.Or(<-finished, err); err != nil {
+	if err := cmp.Or(<-ended, err); err != nil {
+		return err
+	}
+	if err := samples.place(); err != nil {
 		return err
 	}
 	label := batch.Labels(sw.Methods)

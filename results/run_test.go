@@ -9,11 +9,13 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"invar/batch"
 	"invar/cpu"
+	"invar/program"
 )
 
 // The number of threads changes nothing.
@@ -358,6 +360,67 @@ func TestMergeInterrupted(t *testing.T) {
 	if _, err := os.Stat(out); !os.IsNotExist(err) {
 		t.Error("something was left")
 	}
+}
+
+// tracing is an engine that interrupts the sweep when paths are to be traced for their file.
+type tracing struct {
+	cpu.Portable
+	cancel func()
+}
+
+func (e tracing) Compile(p *program.Program) (program.Executable, error) {
+	if p.Slot("y0") >= 0 {
+		e.cancel()
+	}
+	return e.Portable.Compile(p)
+}
+
+// Interrupted while paths are traced, a merge leaves nothing and a sweep what it had before, from which it can go on.
+func TestTracingInterrupted(t *testing.T) {
+	do := func(r *Run) {
+		t.Helper()
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		r.Sweep().Engine = tracing{cancel: cancel}
+		if _, err := r.Do(ctx); err != context.Canceled {
+			t.Fatalf("error %v, want context.Canceled", err)
+		}
+	}
+	c := square(t)
+	want := fill(t, c)
+	s := *c
+	s.Shard = Shard{1, 1}
+	merged := filepath.Join(t.TempDir(), "merged")
+	m, err := Merge([]string{fill(t, &s)}, merged, false)
+	must(t, err)
+	do(m)
+	if _, err := os.Stat(merged); !os.IsNotExist(err) {
+		t.Error("the merge left something")
+	}
+
+	dir := filepath.Join(t.TempDir(), "out")
+	r, err := Create(dir, c, false)
+	must(t, err)
+	interrupt(t, r, 0.3)
+	files := func() (all []string) {
+		for _, name := range []string{samplesFile, pathsFile, csvFile, jsonFile} {
+			data, err := os.ReadFile(filepath.Join(dir, name))
+			must(t, err)
+			all = append(all, string(data))
+		}
+		return all
+	}
+	before := files()
+	r, err = Resume(dir)
+	must(t, err)
+	do(r)
+	if !slices.Equal(before, files()) {
+		t.Error("a sweep that was not finished has changed its files")
+	}
+	r, err = Resume(dir)
+	must(t, err)
+	finish(t, r)
+	same(t, "resumed", dir, want)
 }
 
 // A folder with something in it is refused, and with force loses what a sweep wrote, and that alone.
