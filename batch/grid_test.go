@@ -185,11 +185,11 @@ func TestQuantiles(t *testing.T) {
 	}
 }
 
-// quantileOf is quantile of numbers.
+// quantileOf is the quantile of numbers as a tally computes it.
 func quantileOf(x []float64, q float64) float64 {
-	k := make([]uint64, len(x))
-	keys(k, x)
-	return quantile(k, make([]uint64, len(x)), q)
+	t := newTally(len(x), 1, false)
+	t.signed = copyBits(t.loss, x)
+	return t.quantile(t.loss, q)
 }
 
 // Quantiles of many numbers, among them such as mislead the sample that selection begins with.

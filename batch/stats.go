@@ -107,11 +107,12 @@ func (ts *tallies) finished(err error) []Cell {
 
 // tally collects the samples of one cell.
 type tally struct {
-	loss, distance []uint64 // by start: keys; distance is nil where no minimum is known
+	loss, distance []uint64 // by start: bits of the numbers; distance is nil where no minimum is known
 	scratch        []uint64 // as long as loss
 
 	mu         sync.Mutex // guards what follows
 	left       int        // samples to come
+	signed     bool       // a loss or distance has its sign bit set
 	iterations []int64    // converged samples by their number of iterations
 	status     [numStatuses]int
 	sum        Cell
@@ -128,7 +129,7 @@ func newTally(starts, limit int, distance bool) *tally {
 
 // reset makes t as new.
 func (t *tally) reset() {
-	t.left = len(t.loss)
+	t.left, t.signed = len(t.loss), false
 	clear(t.iterations)
 	t.status = [numStatuses]int{}
 	t.sum = Cell{Samples: len(t.loss)}
@@ -139,9 +140,9 @@ func (t *tally) reset() {
 func (t *tally) add(c columns, b *program.Batch, at, k, start int, seconds float64) (converged int64, last bool) {
 	col := func(i int) []float64 { return b.Out[i][at : at+k] }
 	// These entries belong to this call alone.
-	keys(t.loss[start:start+k], col(c.loss))
+	signed := copyBits(t.loss[start:start+k], col(c.loss))
 	if t.distance != nil {
-		keys(t.distance[start:start+k], col(c.distance))
+		signed = copyBits(t.distance[start:start+k], col(c.distance)) || signed
 	}
 	fallbacks, evaluations := sum(col(c.fallbacks)), sum(col(c.evaluations))
 
@@ -159,6 +160,7 @@ func (t *tally) add(c columns, b *program.Batch, at, k, start int, seconds float
 	t.sum.Fallbacks += fallbacks
 	t.sum.Evaluations += evaluations
 	t.sum.Seconds += seconds
+	t.signed = t.signed || signed
 	t.left -= k
 	return converged, t.left == 0
 }
@@ -182,10 +184,10 @@ func (t *tally) cell() Cell {
 	}
 	c.IterationsMedian = histogramQuantile(t.iterations, 0.5)
 	c.IterationsP90 = histogramQuantile(t.iterations, 0.9)
-	c.LossMedian = quantile(t.loss, t.scratch, 0.5)
+	c.LossMedian = t.quantile(t.loss, 0.5)
 	c.DistanceMedian, c.PathDeviation = math.NaN(), math.NaN()
 	if t.distance != nil {
-		c.DistanceMedian = quantile(t.distance, t.scratch, 0.5)
+		c.DistanceMedian = t.quantile(t.distance, 0.5)
 	}
 	return c
 }
@@ -197,18 +199,39 @@ func orInf(x float64) float64 {
 	return x
 }
 
-// keys writes numbers as integers in the same order, NaN as +Inf: they can be compared without branches.
-func keys(to []uint64, x []float64) {
+// copyBits copies the bits of numbers, and reports whether one has its sign bit set.
+func copyBits(to []uint64, x []float64) (signed bool) {
 	to = to[:len(x)]
+	var all uint64
 	for i, v := range x {
-		u := math.Float64bits(orInf(v))
-		to[i] = u ^ (uint64(int64(u)>>63) | 1<<63)
+		u := math.Float64bits(v)
+		all |= u
+		to[i] = u
 	}
+	return int64(all) < 0
+}
+
+// key is an integer in the order of the numbers with the given bits, NaN as +Inf: it can be compared without branches.
+// Without a sign, bits are in that order themselves, but that NaNs come after +Inf.
+func key(bits uint64) uint64 {
+	u := math.Float64bits(orInf(math.Float64frombits(bits)))
+	return u ^ (uint64(int64(u)>>63) | 1<<63)
 }
 
 // number is the number of a key.
 func number(key uint64) float64 {
 	return math.Float64frombits(key ^ (uint64(int64(^key)>>63) | 1<<63))
+}
+
+// quantile is the nearest-rank quantile of loss or distance, which it reorders.
+func (t *tally) quantile(x []uint64, q float64) float64 {
+	if !t.signed {
+		return orInf(math.Float64frombits(quantile(x, t.scratch, q)))
+	}
+	for i, u := range x {
+		x[i] = key(u)
+	}
+	return number(quantile(x, t.scratch, q))
 }
 
 // rank is the nearest rank of quantile q among n: the smallest k with k >= q n, from zero.
@@ -239,12 +262,12 @@ const (
 	narrowMargin = 10
 )
 
-// quantile is the nearest-rank quantile of the numbers with the given keys, which it reorders; scratch is as long.
+// quantile is the nearest-rank quantile of x, which it reorders; scratch is as long.
 //
 // Two numbers of a small sample enclose the wanted one; what lies between them, about a third, is kept, in one pass without branches
 // that depend on the data; and so on (after R. W. Floyd and R. L. Rivest, "Expected time bounds for selection",
 // CACM 18, 1975). Hoare's selection does the rest, and all of it where the sample misleads.
-func quantile(x, scratch []uint64, q float64) float64 {
+func quantile(x, scratch []uint64, q float64) uint64 {
 	k := int(rank(int64(len(x)), q))
 	for len(x) >= 4*narrowSample {
 		var sample [narrowSample]uint64
@@ -272,14 +295,14 @@ func quantile(x, scratch []uint64, q float64) float64 {
 			break
 		}
 		if lo == hi {
-			return number(lo)
+			return lo
 		}
 		if kept > len(x)/2 {
 			break
 		}
 		x, scratch, k = scratch[:kept], x, k-below
 	}
-	return number(hoare(x, k))
+	return hoare(x, k)
 }
 
 // hoare is the k-th smallest of x, which it reorders, by Hoare's selection.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -202,6 +203,10 @@ func (o *output) do(cmd *cobra.Command, c *config, sw *batch.Sweep, run *results
 	}
 	c.bar = newBar(stderr, o.quiet)
 	sw.Progress = c.bar.show
+	if run == nil && os.Getenv("GOGC") == "" {
+		// The heap is some megabytes, and would be collected every few milliseconds.
+		defer debug.SetGCPercent(debug.SetGCPercent(400))
+	}
 	var rep *batch.Report
 	var err error
 	if run == nil {
