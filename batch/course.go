@@ -51,7 +51,7 @@ type run struct {
 	dealer     *dealer
 	exe        program.Executable // of the dealer's program
 	tallies    *tallies
-	deviations *deviations // nil in a part of a divided sweep
+	deviations func() (*deviations, error) // made when they are first asked for; nil in a part of a divided sweep
 }
 
 func (c *course) plan(index int, spec Spec) (*run, error) {
@@ -68,8 +68,8 @@ func (c *course) plan(index int, spec Spec) (*run, error) {
 	if r.exe, err = sw.Engine.Compile(r.dealer.runs); err != nil || sw.Own != nil {
 		return r, err
 	}
-	r.deviations, err = sw.newDeviations(spec)
-	return r, err
+	r.deviations = sync.OnceValues(func() (*deviations, error) { return sw.newDeviations(spec) })
+	return r, nil
 }
 
 // work does the next piece of work, and reports whether there may be more.
@@ -92,9 +92,15 @@ func (c *course) next() func(context.Context) error {
 				c.spans++
 				return func(ctx context.Context) error { return c.span(ctx, r, s) }
 			}
-			if r.deviations != nil {
-				if from, to := r.deviations.next(); from < to {
-					return func(ctx context.Context) error { return r.deviations.run(ctx, from, to) }
+			if r.deviations != nil && c.failed == nil {
+				d, err := r.deviations()
+				if err != nil {
+					c.failed = err
+					return nil
+				}
+				c.outcomes[len(c.outcomes)-1].deviations = d.of
+				if from, to := d.next(); from < to {
+					return func(ctx context.Context) error { return d.run(ctx, from, to) }
 				}
 			}
 		}
@@ -105,24 +111,26 @@ func (c *course) next() func(context.Context) error {
 	}
 }
 
-// begin makes the next method ready, and has the one after it compiled meanwhile.
+// begin makes the next method ready, and has its path deviations and the method after it compiled meanwhile.
 func (c *course) begin() error {
 	k := len(c.outcomes)
 	r, err := c.plans[k]()
 	if err != nil {
 		return err
 	}
-	o := outcome{tallies: r.tallies}
-	if r.deviations != nil {
-		o.deviations = r.deviations.of
-	}
-	c.now, c.outcomes = r, append(c.outcomes, o)
+	c.now, c.outcomes = r, append(c.outcomes, outcome{tallies: r.tallies})
 	c.progress.method(r.tallies.spec)
 	c.plans[k] = nil // its machine code may go when it has run
+	next := func() (*run, error) { return nil, nil }
 	if k+1 < len(c.plans) {
-		next := c.plans[k+1]
-		c.ahead.Go(func() { next() })
+		next = c.plans[k+1]
 	}
+	c.ahead.Go(func() {
+		if r.deviations != nil {
+			r.deviations()
+		}
+		next()
+	})
 	return nil
 }
 
