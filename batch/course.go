@@ -92,7 +92,7 @@ func (c *course) next() func(context.Context) error {
 				c.spans++
 				return func(ctx context.Context) error { return c.span(ctx, r, s) }
 			}
-			if r.deviations != nil && c.failed == nil {
+			if r.deviations != nil {
 				d, err := r.deviations()
 				if err != nil {
 					c.failed = err
@@ -121,15 +121,14 @@ func (c *course) begin() error {
 	c.now, c.outcomes = r, append(c.outcomes, outcome{tallies: r.tallies})
 	c.progress.method(r.tallies.spec)
 	c.plans[k] = nil // its machine code may go when it has run
-	next := func() (*run, error) { return nil, nil }
-	if k+1 < len(c.plans) {
-		next = c.plans[k+1]
-	}
+	ahead := c.plans[k+1 : min(k+2, len(c.plans))]
 	c.ahead.Go(func() {
 		if r.deviations != nil {
 			r.deviations()
 		}
-		next()
+		for _, plan := range ahead {
+			plan()
+		}
 	})
 	return nil
 }

@@ -29,6 +29,11 @@ import (
 func model(b *testing.B, name string) *graph.Model {
 	b.Helper()
 	p, err := problem.Load(name)
+	return modelOf(b, p, err)
+}
+
+func modelOf(b *testing.B, p *problem.Problem, err error) *graph.Model {
+	b.Helper()
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -54,14 +59,7 @@ func terms(b *testing.B, n int) *graph.Model {
 	p, err := problem.Parse("sum.toml", []byte(fmt.Sprintf(
 		"inputs = [\"x0\", \"x1\"]\noutputs = [%q, \"alpha*x1\"]\nloss = \"y0^2 + y1^2\"\nbox = [[-1, 1], [-1, 1]]\n[params]\nalpha = 1.0\n",
 		strings.Join(sum, " + "))))
-	if err != nil {
-		b.Fatal(err)
-	}
-	m, err := graph.New(p)
-	if err != nil {
-		b.Fatal(err)
-	}
-	return m
+	return modelOf(b, p, err)
 }
 
 func options(m *graph.Model) batch.Options {
@@ -213,7 +211,7 @@ func repeated(b *testing.B, m *graph.Model, method string, n int) (run func() fl
 			f = stages.Run
 		}
 	}
-	operations = executed(f)
+	operations = f.Count(false, program.Op.Computes) // ordinary arguments enter no guard
 	return func() float64 {
 		begin := time.Now()
 		if err := exe.Run(context.Background(), c); err != nil {
@@ -225,26 +223,6 @@ func repeated(b *testing.B, m *graph.Model, method string, n int) (run func() fl
 		}
 		return seconds / (steps * operations)
 	}, operations
-}
-
-// executed counts the operations of a call of f, each trip of its loops, without those in blocks that are skipped for ordinary arguments.
-func executed(f *program.Func) (total float64) {
-	guards := 0
-	for i, trips := range f.Trips() {
-		switch f.Instrs[i].Op {
-		case program.OpGuard:
-			guards++
-		case program.OpEndGuard:
-			guards--
-		case program.OpInput, program.OpConst, program.OpPhi, program.OpLoopOut, program.OpMerge,
-			program.OpIndex, program.OpLoad, program.OpStore, program.OpLoop, program.OpEndLoop:
-		default:
-			if guards == 0 {
-				total += trips
-			}
-		}
-	}
-	return total
 }
 
 // oneThread is the fastest engine, on one processor.

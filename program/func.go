@@ -114,6 +114,32 @@ func (f *Func) Trips() []float64 {
 	return trips
 }
 
+// Count is how many of the operations for which counts holds one call executes, as by Trips. Blocks of guards count if entered, else
+// they are taken to be skipped.
+func (f *Func) Count(entered bool, counts func(Op) bool) (total float64) {
+	guards := 0
+	for i, trips := range f.Trips() {
+		switch op := f.Instrs[i].Op; {
+		case op == OpGuard:
+			guards++
+		case op == OpEndGuard:
+			guards--
+		case counts(op) && (entered || guards == 0):
+			total += trips
+		}
+	}
+	return total
+}
+
+// Computes reports whether op makes a value of others: it neither moves one nor marks a place.
+func (op Op) Computes() bool {
+	switch op {
+	case OpInput, OpConst, OpPhi, OpLoopOut, OpGuard, OpEndGuard, OpMerge, OpIndex, OpLoad, OpStore, OpLoop, OpEndLoop:
+		return false
+	}
+	return true
+}
+
 // OutTypes returns the types of the outputs.
 func (f *Func) OutTypes() []Type {
 	t := make([]Type, len(f.Out))

@@ -209,22 +209,15 @@ func fmaProgram(steps int) *program.Program {
 }
 
 // arithmetic counts the float64 operations of a step that run on every call: not those in blocks that may be skipped.
-func arithmetic(f *program.Func) (total float64) {
-	guards := 0
-	for i, trips := range f.Trips() {
-		switch f.Instrs[i].Op {
-		case program.OpGuard:
-			guards++
-		case program.OpEndGuard:
-			guards--
+func arithmetic(f *program.Func) float64 {
+	return f.Count(false, func(op program.Op) bool {
+		switch op {
 		case program.OpAdd, program.OpSub, program.OpMul, program.OpDiv, program.OpSqrt, program.OpFMA,
 			program.OpRound, program.OpFloor, program.OpTrunc, program.OpLt, program.OpLe, program.OpEq:
-			if guards == 0 {
-				total += trips
-			}
+			return true
 		}
-	}
-	return total
+		return false
+	})
 }
 
 // stepsOf is how many steps the samples of a batch made, each an evaluation of the problem.
