@@ -2,6 +2,7 @@ package batch
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"invar/program"
@@ -121,7 +122,7 @@ func (c *course) begin() error {
 	c.now, c.outcomes = r, append(c.outcomes, outcome{tallies: r.tallies})
 	c.progress.method(r.tallies.spec)
 	c.plans[k] = nil // its machine code may go when it has run
-	ahead := c.plans[k+1 : min(k+2, len(c.plans))]
+	ahead := slices.Clone(c.plans[k+1 : min(k+2, len(c.plans))])
 	c.ahead.Go(func() {
 		if r.deviations != nil {
 			r.deviations()
