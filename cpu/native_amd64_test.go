@@ -742,6 +742,40 @@ func TestNativeUnderCollection(t *testing.T) {
 	}
 }
 
+// What operations wait for is the longest chain, in a loop once a trip, through arrays too, without what guards skip.
+func TestWait(t *testing.T) {
+	root, sum := float64(latency(program.OpSqrt)), float64(latency(program.OpAdd))
+	for _, c := range []struct {
+		name  string
+		write func(b *program.Builder, x, y program.Value) program.Value
+		want  float64
+	}{
+		{"side by side", func(b *program.Builder, x, y program.Value) program.Value { return b.Add(b.Sqrt(b.Sqrt(x)), b.Sqrt(y)) }, 2*root + sum},
+		{"loop", func(b *program.Builder, x, y program.Value) program.Value {
+			out := b.Loop(program.At(0), program.At(7), []program.Value{x}, func(_ program.Affine, v []program.Value) []program.Value {
+				return []program.Value{b.Add(b.Sqrt(v[0]), y)}
+			})
+			return b.Add(out[0], y)
+		}, 7*(root+sum) + sum},
+		{"array", func(b *program.Builder, x, y program.Value) program.Value {
+			a := b.NewArray(1)
+			b.Store(a, program.At(0), b.Sqrt(x))
+			return b.Sqrt(b.Load(a, program.At(0)))
+		}, 2*root + float64(latency(program.OpStore)+latency(program.OpLoad))},
+		{"guard", func(b *program.Builder, x, y program.Value) program.Value {
+			return b.Guard(b.Lt(x, y), []program.Value{y}, func() []program.Value { return []program.Value{b.Sqrt(b.Sqrt(x))} })[0]
+		}, float64(latency(program.OpLt) + latency(program.OpMerge))},
+	} {
+		b := program.NewBuilder(c.name)
+		x, y := b.Input("x", program.F64), b.Input("y", program.F64)
+		w := workspaces.Get().(*workspace)
+		if got := lower(w, b.Finish(c.write(b, x, y)), 1, true, false).wait(); got != c.want {
+			t.Errorf("%s: %g, want %g", c.name, got, c.want)
+		}
+		w.release()
+	}
+}
+
 // A call ends when its runs have made the steps that they may make, and not many ordinary steps later.
 func TestNativeRunBudget(t *testing.T) {
 	p, b := forever(1e15, 3)

@@ -240,7 +240,7 @@ func reported(f *program.Func) *program.Func {
 func (n *native) chooseStrips(step *lowered, o emitOptions) {
 	// Measured: more vectors hide more latency until their values no longer fit the registers.
 	switch p := step.pressure; {
-	case !n.isa.zmm && p > 40:
+	case !n.isa.zmm && p > 40 && !step.waits():
 		n.vectors, n.strips = 1, 2
 	case !n.isa.zmm:
 		n.vectors, n.strips = 2, 4
@@ -256,6 +256,8 @@ func (n *native) chooseStrips(step *lowered, o emitOptions) {
 		n.vectors, n.strips = 2, 3
 	case p <= 40, step.accesses > float64(len(step.nodes)): // in loops over arrays, which wait for memory
 		n.vectors, n.strips = 3, 3
+	case step.waits():
+		n.vectors, n.strips = 2, 3
 	default:
 		n.vectors, n.strips = 1, 4
 	}

@@ -67,7 +67,7 @@ func (n *native) paysRun(vectors int, step *lowered) bool {
 	if !n.fitsRun(vectors) {
 		return false
 	}
-	wait, busy := float64(step.wait()), step.cost*float64(vectors)
+	wait, busy := step.wait(), step.cost*float64(vectors)
 	if !n.isa.zmm {
 		return step.pressure+n.carriedSlots() <= n.isa.regs/vectors && 2*wait <= busy
 	}

@@ -114,26 +114,44 @@ func lower(w *workspace, f *program.Func, stored int, kmasks, ordered bool) *low
 }
 
 // wait is the longest chain of operations from the inputs to the outputs that go to memory, by their latencies: what a step
-// that follows the one before at once waits for. There are no loops.
-func (l *lowered) wait() int {
-	at, most := make([]int, len(l.nodes)), 0
+// that follows the one before at once waits for. In loops each trip waits for the one before; blocks of guards are skipped.
+func (l *lowered) wait() (most float64) {
+	at, trips, stored := make([]float64, len(l.nodes)), l.f.Trips(), 0.0
 	for i := range l.nodes {
 		x := &l.nodes[i]
-		if x.dead || x.op == program.OpConst || x.op == program.OpInput {
+		if x.dead || x.op == program.OpConst || x.op == program.OpInput || l.guard[i] >= 0 {
 			continue
 		}
-		for _, v := range x.args() {
-			if v >= 0 {
+		for k, v := range x.args() {
+			if v >= 0 && (x.op != program.OpPhi || k == 0) { // a phi's other operand comes later
 				at[i] = max(at[i], at[v])
 			}
 		}
-		at[i] += latency(x.op)
+		switch x.op {
+		case program.OpPhi:
+			continue
+		case program.OpEndLoop:
+			for k := int(x.imm) + 1; l.nodes[k].op == program.OpPhi; k++ {
+				at[k] = max(at[k], at[l.nodes[k].b])
+			}
+			continue
+		case program.OpLoad:
+			at[i] = stored
+		}
+		at[i] += float64(latency(x.op)) * trips[i]
+		if x.op == program.OpStore {
+			stored = max(stored, at[i])
+		}
 	}
 	for _, v := range l.out[:l.stored] {
 		most = max(most, at[v])
 	}
 	return most
 }
+
+// waits reports whether operations mostly wait for one another: a second vector gains then more than it costs in moves between registers
+// and memory (measured).
+func (l *lowered) waits() bool { return l.wait() >= l.cost }
 
 func (l *lowered) resolve() {
 	f := l.f
