@@ -296,7 +296,7 @@ BenchmarkCompile/heat/gd-2         60   948271 ns/op   541.0 instructions   1753
 BenchmarkCompileSize/terms=8-2   1047  9025195 ns/op   496.0 instructions   2000 ns/instruction
 BenchmarkCompile/heat/ig-2         24  2161756 ns/op   947.0 instructions   2283 ns/instruction
 BenchmarkJob/--problem_pendulum-2   1 5 ns/op 39.5 around-% 50.5 around-out-%
-BenchmarkJob/--alpha_0.01:100_--starts_10000-2 1 66 ns/op 0.14 arithmetic-s 23.42 around-% 70.5 around-out-% 0.18 job-s
+BenchmarkJob/--alpha_0.01:100_--starts_10000-2 1 66 ns/op 0.14 arithmetic-s 23.42 around-% 70.5 around-out-% 31.5 least-out-% 0.18 job-s
 `
 
 func TestMetrics(t *testing.T) {
@@ -313,6 +313,9 @@ func TestMetrics(t *testing.T) {
 		if got, ok := jobs[i].around("PASS"); ok {
 			t.Errorf("%s: %v %% found in nothing", jobs[i].key, got)
 		}
+	}
+	if got, ok := ofJob(goOutput, jobs[1].least); got != 31.5 || !ok {
+		t.Errorf("the least with files: %v %%, want 31.5", got)
 	}
 }
 
