@@ -233,11 +233,12 @@ func (f *Figure) WriteSVG(w io.Writer) error {
 		return err
 	}
 	// A viewer without Liberation Sans has one of those that it was made to replace, or another, in which
-	// texts keep their lengths. The picture that vgsvg calls a JPEG is a PNG. A title names the picture
-	// to those who cannot see it.
+	// texts keep their lengths. The picture that vgsvg calls a JPEG is a PNG, and it fills its frame, whose sides
+	// are in another proportion than its own. A title names the picture to those who cannot see it.
 	s := b.String()
 	s = strings.ReplaceAll(s, "font-family:Liberation Sans", "font-family:'Liberation Sans',Arial,Helvetica,sans-serif")
 	s = strings.ReplaceAll(s, "data:image/jpg;base64", "data:image/png;base64")
+	s = strings.ReplaceAll(s, "<image ", `<image preserveAspectRatio="none" `)
 	s = c.fit(s)
 	var title bytes.Buffer
 	if err := xml.EscapeText(&title, []byte(f.Title+". "+f.Caption)); err != nil {

@@ -78,6 +78,9 @@ func checkFigure(t *testing.T, f *Figure) {
 	if n, m := bytes.Count(svg.Bytes(), []byte("<text ")), bytes.Count(svg.Bytes(), []byte(" textLength=")); n != m || n == 0 {
 		t.Errorf("%s: %d of %d texts have a length", f.Name, m, n)
 	}
+	if n, m := bytes.Count(svg.Bytes(), []byte("<image ")), bytes.Count(svg.Bytes(), []byte("<image preserveAspectRatio=\"none\" ")); n != m {
+		t.Errorf("%s: %d of %d backgrounds fill their frame", f.Name, m, n)
+	}
 	text := svgText(t, f.Name, svg.Bytes())
 	for _, e := range f.legend {
 		if !strings.Contains(text, e.label) {
