@@ -48,10 +48,12 @@ func newLine(sw *batch.Sweep, o Options) (line, error) {
 		}
 	}
 	if l.axis < 0 {
-		if o.Axis != "" {
+		switch {
+		case o.Axis != "" && len(sw.Grid) == 0:
+			return l, fmt.Errorf("plot: axis %q; this sweep has one grid point only", o.Axis)
+		case o.Axis != "":
 			return l, fmt.Errorf("plot: axis %q; the sweep's axes are: %s", o.Axis, strings.Join(axisNames(sw.Grid), ", "))
-		}
-		if o.At != nil {
+		case o.At != nil:
 			return l, fmt.Errorf("plot: at %v; this sweep has one grid point only", *o.At)
 		}
 		return l, nil

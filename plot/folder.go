@@ -1,6 +1,7 @@
 package plot
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 
@@ -8,8 +9,9 @@ import (
 )
 
 // FromFolder reads what the figures need of a result folder, in bounded memory: its cells, some of its
-// samples, and the paths of its first starts. A folder that is not complete gives what it has.
-func FromFolder(f *results.Folder, o Options) (*Data, error) {
+// samples, and the paths of its first starts. A folder that is not complete gives what it has. When the context
+// ends, so does reading, with the context's error.
+func FromFolder(ctx context.Context, f *results.Folder, o Options) (*Data, error) {
 	sw, err := f.Sweep()
 	if err != nil {
 		return nil, err
@@ -25,7 +27,7 @@ func FromFolder(f *results.Folder, o Options) (*Data, error) {
 	err = f.Samples(func(s *results.Sample) error {
 		r.Add(Sample{Method: s.Method, Params: s.Params, Start: int(s.Start), X0: s.X0, X: s.X, Loss: s.Loss, Distance: s.Distance,
 			Iterations: s.Iterations, Evaluations: s.Evaluations, Status: s.Status})
-		return nil
+		return ctx.Err()
 	})
 	if err != nil && !missing(f, err) {
 		return nil, err

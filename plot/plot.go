@@ -12,6 +12,7 @@ package plot
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -58,8 +59,9 @@ type Options struct {
 }
 
 // Write draws every figure into a folder, which it makes if it must: NAME.png, NAME.svg and
-// report.html. Files of these names are replaced, each as a whole. It returns the files' names.
-func Write(dir string, d *Data, o Options) ([]string, error) {
+// report.html. Files of these names are replaced, each as a whole. It returns the files' names. When the
+// context ends, it writes no further file and returns the context's error.
+func Write(ctx context.Context, dir string, d *Data, o Options) ([]string, error) {
 	figures, err := Figures(d, o)
 	if err != nil {
 		return nil, err
@@ -69,6 +71,9 @@ func Write(dir string, d *Data, o Options) ([]string, error) {
 	}
 	var names []string
 	write := func(name string, to func(io.Writer) error) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		if err := writeFile(filepath.Join(dir, name), to); err != nil {
 			return fmt.Errorf("plot: %w", err)
 		}

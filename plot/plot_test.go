@@ -725,7 +725,7 @@ func TestVendored(t *testing.T) {
 func TestWrite(t *testing.T) {
 	d := run(t, "square", "0.1:10:3", 10, Options{}, "gd", "pg")
 	dir := filepath.Join(t.TempDir(), "a", "b")
-	names, err := Write(dir, d, Options{})
+	names, err := Write(t.Context(), dir, d, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,7 +22,7 @@ for each command, such as sweep-trace.1. Pages of these names are replaced.`,
 		Args: oneArg("DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := os.MkdirAll(args[0], 0o777); err != nil {
-				return err
+				return usagef("%s: %v; a folder that can be written to is needed", args[0], short1(err))
 			}
 			root := cmd.Root()
 			root.DisableAutoGenTag = true

@@ -51,9 +51,6 @@ var resumable = []string{"resume", "engine", "device", "threads", "format", "min
 // check refuses flags that do not go together.
 func (o *output) check(cmd *cobra.Command) error {
 	f := cmd.Flags()
-	if o.minConverged > 0 && o.shard != "" {
-		return usagef("--min-converged with --shard: a part of a sweep cannot tell; only a whole one is allowed")
-	}
 	if o.minConverged < 0 || o.minConverged > 1 || math.IsNaN(o.minConverged) {
 		return usagef("--min-converged %v: 0 to 1 is allowed", o.minConverged)
 	}
@@ -67,6 +64,11 @@ func (o *output) check(cmd *cobra.Command) error {
 			return usagef("--%s: a name is needed", name)
 		case strings.HasPrefix(v, "-"): // a flag that was taken for the name
 			return usagef("--%s %s: a name is needed before %s; one that begins with - is written ./%s", name, v, v, v)
+		}
+	}
+	if o.pictures.to != "" {
+		if err := writable(o.pictures.to); err != nil {
+			return usagef("--plot %s: %v; a folder that can be written to is needed", o.pictures.to, short1(err))
 		}
 	}
 	for _, name := range []string{"force", "shard"} {
@@ -84,6 +86,19 @@ func (o *output) check(cmd *cobra.Command) error {
 		}
 	})
 	return err
+}
+
+// checkShard refuses what only a whole sweep can answer.
+func (o *output) checkShard(s results.Shard) error {
+	switch {
+	case s == results.Shard{}:
+		return nil
+	case o.minConverged > 0:
+		return usagef("--min-converged with shard %v: a part of a sweep cannot tell; only a whole one is allowed", s)
+	case o.pictures.to != "":
+		return usagef("--plot with shard %v: a part of a sweep is not drawn; sweep plot draws what sweep merge has joined", s)
+	}
+	return nil
 }
 
 // run is the sweep command.
@@ -128,6 +143,9 @@ func (o *output) run(cmd *cobra.Command, c *config, stdout, stderr io.Writer) er
 			return usagef("--shard: %s", plain(err))
 		}
 	}
+	if err := o.checkShard(cfg.Shard); err != nil {
+		return err
+	}
 	run, err := results.Create(o.out, cfg, o.force)
 	if err != nil {
 		return usage(err)
@@ -150,6 +168,9 @@ func (o *output) goOn(cmd *cobra.Command, c *config, print printer, stdout, stde
 	}
 	if err != nil {
 		return usage(err)
+	}
+	if err := o.checkShard(run.Config().Shard); err != nil {
+		return err
 	}
 	if run.Dropped() > 0 && !o.quiet {
 		fmt.Fprintf(stderr, "sweep: the last %d bytes that were saved are not whole; their samples are run again\n", run.Dropped())
@@ -240,7 +261,7 @@ func (o *output) do(cmd *cobra.Command, c *config, sw *batch.Sweep, run *results
 	if o.quiet {
 		notes = io.Discard
 	}
-	if err := o.pictures.draw(ctx, notes, sw, rep, dir); err != nil {
+	if err := o.pictures.draw(cmd.Context(), notes, sw, rep, dir); err != nil {
 		return err
 	}
 	return o.below(sw, rep)

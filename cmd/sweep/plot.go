@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -40,7 +43,7 @@ report.html, one file with the same to explore in a browser; it needs no network
 			if to == "" {
 				to = filepath.Join(args[0], results.PicturesDir)
 			}
-			return plotFolder(stdout, args[0], to, o)
+			return plotFolder(cmd.Context(), stdout, args[0], to, o)
 		},
 	}
 	f := cmd.Flags()
@@ -53,26 +56,50 @@ report.html, one file with the same to explore in a browser; it needs no network
 }
 
 // plotFolder draws a result folder.
-func plotFolder(stdout io.Writer, dir, to string, o plot.Options) error {
+func plotFolder(ctx context.Context, stdout io.Writer, dir, to string, o plot.Options) error {
 	f, err := results.Open(dir)
 	if err != nil {
 		return usage(err)
 	}
-	d, err := plot.FromFolder(f, o)
+	d, err := plot.FromFolder(ctx, f, o)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	if err != nil {
 		return usage(err)
 	}
+	if err := writable(to); err != nil {
+		return usagef("%s: %v; a folder that can be written to is needed", to, short1(err))
+	}
 	d.Command = "sweep --config " + quoted(filepath.Join(dir, "config.toml"))
-	return drawAll(stdout, to, d, o)
+	return drawAll(ctx, stdout, to, d, o)
 }
 
-func drawAll(stdout io.Writer, to string, d *plot.Data, o plot.Options) error {
-	files, err := plot.Write(to, d, o)
+func drawAll(ctx context.Context, stdout io.Writer, to string, d *plot.Data, o plot.Options) error {
+	files, err := plot.Write(ctx, to, d, o)
 	if err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(stdout, "%d files in %s, report.html among them\n", len(files), to)
 	return err
+}
+
+// writable says whether a folder can be made, unless it is there, and files in it. It leaves nothing behind.
+func writable(dir string) error {
+	at := filepath.Clean(dir)
+	_, err := os.Stat(at)
+	for errors.Is(err, fs.ErrNotExist) && at != filepath.Dir(at) {
+		at = filepath.Dir(at)
+		_, err = os.Stat(at)
+	}
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(at, ".sweep-*")
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
 // pictures is --plot of a run.
@@ -111,13 +138,13 @@ func (p *pictures) draw(ctx context.Context, stderr io.Writer, sw *batch.Sweep, 
 		return nil
 	}
 	if dir != "" {
-		return plotFolder(stderr, dir, p.to, plot.Options{})
+		return plotFolder(ctx, stderr, dir, p.to, plot.Options{})
 	}
 	paths, err := plot.Trace(ctx, sw, plot.Options{})
 	if err != nil {
 		return err
 	}
-	return drawAll(stderr, p.to, &plot.Data{Sweep: sw, Cells: rep.Cells, Paths: paths, Samples: p.recorder.Samples(),
+	return drawAll(ctx, stderr, p.to, &plot.Data{Sweep: sw, Cells: rep.Cells, Paths: paths, Samples: p.recorder.Samples(),
 		Config: p.config, Command: p.command}, plot.Options{})
 }
 

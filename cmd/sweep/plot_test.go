@@ -74,6 +74,13 @@ func TestPlot(t *testing.T) {
 
 func TestPlotErrors(t *testing.T) {
 	dir := t.TempDir()
+	file, results := filepath.Join(dir, "file"), filepath.Join(dir, "results")
+	if err := os.WriteFile(file, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, stderr := command("--starts", "1", "--method", "pg", "--out", results); code != exitOK {
+		t.Fatal(stderr)
+	}
 	for _, c := range []struct {
 		args []string
 		want string
@@ -82,11 +89,33 @@ func TestPlotErrors(t *testing.T) {
 		{[]string{"plot", filepath.Join(dir, "none")}, "none"},
 		{[]string{"plot", dir, dir}, "2 folders"},
 		{[]string{"--alpha", "1", "--plot", ""}, "--plot"},
+		{[]string{"--starts", "1", "--plot", filepath.Join(file, "pictures")}, "--plot"},
+		{[]string{"--starts", "1", "--plot", file}, "a folder that can be written to"},
+		{[]string{"--starts", "1", "--plot", dir, "--out", filepath.Join(dir, "part"), "--shard", "1/2"}, "--plot with shard 1/2"},
+		{[]string{"plot", results, "--to", file}, "a folder that can be written to"},
+		{[]string{"plot", results, "--axis", "beta"}, "one grid point only"},
 	} {
 		code, stdout, stderr := command(c.args...)
 		if code != exitUsage || stdout != "" || !strings.Contains(stderr, c.want) || strings.Count(stderr, "\n") != 1 {
 			t.Errorf("%q: exit %d, %q, %q; want one line with %q", c.args, code, stdout, stderr, c.want)
 		}
+	}
+}
+
+// Ctrl-C ends the drawing, and leaves whole files only.
+func TestPlotInterrupted(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "results")
+	if code, _, stderr := command("--starts", "5", "--method", "pg", "--out", dir); code != exitOK {
+		t.Fatal(stderr)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	var stdout, stderr bytes.Buffer
+	if code := run(ctx, []string{"plot", dir}, &stdout, &stderr); code != exitInterrupted || stdout.Len() > 0 || stderr.String() != "sweep: interrupted\n" {
+		t.Errorf("exit %d, %q, %q; want %d", code, stdout.String(), stderr.String(), exitInterrupted)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "plots")); err == nil {
+		t.Error("a folder for pictures although none was drawn")
 	}
 }
 
