@@ -11,22 +11,31 @@ import (
 	"invar/batch"
 )
 
-// paramColumns names the columns of the parameters: by the parameters' own names, with param_ before those
-// that other columns have.
-func paramColumns(params []string, others []column) []column {
-	taken := append([]string(nil), params...)
+// ParamColumns names the columns of the parameters in a table that has the others, too: by the parameters' own
+// names, with param_ before those that other columns have.
+func ParamColumns(params, others []string) []string {
+	var names []string
+	for _, p := range params {
+		name := p
+		for slices.Contains(others, name) || name != p && slices.Contains(params, name) {
+			name = "param_" + name
+		}
+		names = append(names, name)
+	}
+	return names
+}
+
+// withParams puts the columns of the parameters between the method's and the others.
+func withParams(params []string, others []column) []column {
+	cols := []column{{name: "method", kind: label}}
+	taken := []string{"method"}
 	for _, c := range others {
 		taken = append(taken, c.name)
 	}
-	var cols []column
-	for _, p := range params {
-		name := p
-		for slices.ContainsFunc(others, func(c column) bool { return c.name == name }) || name != p && slices.Contains(taken, name) {
-			name = "param_" + name
-		}
+	for _, name := range ParamColumns(params, taken) {
 		cols = append(cols, column{name: name, kind: given})
 	}
-	return cols
+	return append(cols, others...)
 }
 
 func numbered(name string, n int, k kind) []column {
@@ -44,8 +53,7 @@ func sampleColumns(params []string, n int) []column {
 	rest = append(rest, numbered("x", n, double)...)
 	rest = append(rest, column{name: "loss", kind: double}, column{name: "grad_norm", kind: double}, column{name: "distance", kind: optional},
 		column{name: "iterations", kind: integer}, column{name: "evaluations", kind: integer}, column{name: "fallbacks", kind: integer}, column{name: "status", kind: label})
-	cols := append([]column{{name: "method", kind: label}}, paramColumns(params, append([]column{{name: "method", kind: label}}, rest...))...)
-	return append(cols, rest...)
+	return withParams(params, rest)
 }
 
 // pathColumns are those of paths.parquet for n inputs and m outputs.
@@ -54,8 +62,7 @@ func pathColumns(params []string, n, m int) []column {
 	rest = append(rest, numbered("x", n, double)...)
 	rest = append(rest, numbered("y", m, double)...)
 	rest = append(rest, column{name: "loss", kind: double}, column{name: "status", kind: label})
-	cols := append([]column{{name: "method", kind: label}}, paramColumns(params, append([]column{{name: "method", kind: label}}, rest...))...)
-	return append(cols, rest...)
+	return withParams(params, rest)
 }
 
 // sampleWriter writes samples.parquet.

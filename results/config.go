@@ -413,8 +413,8 @@ func ParseConfig(name string, data []byte) (*Config, error) {
 		return bad("starts.seed = %v; an integer is needed", v)
 	}
 	for i, r := range s.Box {
-		if len(r) != 2 || !(r[0] <= r[1]) || !finite(r) {
-			return bad("starts.box[%d] = %v; a finite pair lo <= hi is allowed", i, r)
+		if len(r) != 2 || !(r[0] <= r[1]) || !finite(r) || math.IsInf(r[1]-r[0], 0) {
+			return bad("starts.box[%d] = %v; a finite pair lo <= hi, a finite distance apart, is allowed", i, r)
 		}
 		c.Starts.Box = append(c.Starts.Box, [2]float64(r))
 	}

@@ -146,7 +146,8 @@ var statistics = []string{"samples", "converged", "iterations_median", "iteratio
 
 func writeCSV(w io.Writer, labels func(batch.Spec) string, rep *batch.Report) error {
 	out := csv.NewWriter(w)
-	out.Write(append(append([]string{"method"}, rep.Params...), statistics...))
+	params := ParamColumns(rep.Params, append([]string{"method"}, statistics...))
+	out.Write(append(append([]string{"method"}, params...), statistics...))
 	num := func(x float64) string { return strconv.FormatFloat(x, 'g', -1, 64) }
 	for _, c := range rep.Cells {
 		row := []string{labels(c.Method)}

@@ -117,6 +117,9 @@ func (o *output) run(cmd *cobra.Command, c *config, stdout, stderr io.Writer) er
 		if c.base, err = results.ReadConfig(o.config); err != nil {
 			return usage(err)
 		}
+		if _, err := c.base.Sweep(); err != nil { // whatever the flags change
+			return usagef("%s: %s", o.config, plain(err))
+		}
 	}
 	sw, err := c.sweep(cmd)
 	if err != nil {

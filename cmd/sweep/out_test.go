@@ -46,6 +46,16 @@ func TestOutputRefusals(t *testing.T) {
 	if err := os.WriteFile(broken, []byte("format = 1\nalpha = 3\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	edited := func(name, old, new string) string {
+		file, text := filepath.Join(tmp, name+".toml"), contents(t, done, "config.toml")
+		if !strings.Contains(text, old) {
+			t.Fatalf("%q is not in %s", old, text)
+		}
+		if err := os.WriteFile(file, []byte(strings.Replace(text, old, new, 1)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
 	out := filepath.Join(tmp, "out")
 	for _, c := range []struct {
 		args []string
@@ -68,6 +78,10 @@ func TestOutputRefusals(t *testing.T) {
 		{[]string{"--config", filepath.Join(tmp, "none.toml")}, "no such file"},
 		{[]string{"--config", broken}, `broken.toml:2: unknown field "alpha"`},
 		{[]string{"--config", filepath.Join(done, "config.toml"), "--param", "beta=1"}, "beta"},
+		{[]string{"--config", edited("setting", "lr = 0.02", "lr = -1.0")}, "setting.toml: method gd: lr=-1"},
+		{[]string{"--config", edited("sampler", `"uniform"`, `"even"`)}, `sampler.toml: no sampler "even"`},
+		{[]string{"--config", edited("pairs", "box = [[-3.0, 3.0], ", "box = [")}, "pairs.toml: starts.box has 1 pair"},
+		{[]string{"--config", edited("wide", "box = [[-3.0, 3.0], ", "box = [[-1.7e308, 1.7e308], ")}, "wide.toml: starts.box[0]"},
 		{[]string{"--resume", tmp}, "is not a result folder"},
 		{[]string{"--resume", done, "--alpha", "1"}, "--alpha is given with --resume"},
 		{[]string{"--resume", done, "--out", out}, "--out is given with --resume"},
@@ -287,5 +301,42 @@ func TestNote(t *testing.T) {
 		if got := b.String(); got != c.want {
 			t.Errorf("terminal %v, quiet %v: %q, want %q", c.terminal, c.quiet, got, c.want)
 		}
+	}
+}
+
+// No two columns of a CSV output have one name, whatever the parameters are called.
+func TestColumnsDiffer(t *testing.T) {
+	dir := t.TempDir()
+	file, out := filepath.Join(dir, "clash.toml"), filepath.Join(dir, "out")
+	text := `inputs = ["x"]
+outputs = ["x*samples*method*iteration*seconds*start*evaluations"]
+target = [1]
+box = [[1, 2]]
+[params]
+samples = 1
+method = 1
+iteration = 1
+seconds = 1
+start = 1
+evaluations = 1
+`
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"trace", "--iterations", "1"}, "iteration,method,evaluations,param_iteration,param_method,samples,seconds,param_start,start,x0,y0,loss\n"},
+		{[]string{"--starts", "2", "-q", "--out", out}, "method,evaluations,iteration,param_method,param_samples,param_seconds,start,samples,"},
+	} {
+		code, stdout, stderr := call(append(c.args, "--problem", file, "--method", "lm", "--format", "csv")...)
+		if code != 0 || !strings.HasPrefix(stdout, c.want) {
+			t.Errorf("%v: exit %d, %s\n%.200s\nwant %s", c.args, code, stderr, stdout, c.want)
+		}
+	}
+	want := "method,param_evaluations,iteration,param_method,param_samples,seconds,start,samples,"
+	if got := contents(t, out, "summary.csv"); !strings.HasPrefix(got, want) {
+		t.Errorf("summary.csv begins with %.200s, want %s", got, want)
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"invar/batch"
 	"invar/internal/nearest"
+	"invar/results"
 )
 
 // tableFormats are what sweep, sweep trace and sweep merge print.
@@ -45,7 +46,8 @@ func row(c batch.Cell, num func(float64) string) []string {
 
 func reportCSV(w io.Writer, sw *batch.Sweep, rep *batch.Report) error {
 	c := csv.NewWriter(w)
-	if err := c.Write(append(append([]string{"method"}, rep.Params...), statistics...)); err != nil {
+	params := results.ParamColumns(rep.Params, append([]string{"method"}, statistics...))
+	if err := c.Write(append(append([]string{"method"}, params...), statistics...)); err != nil {
 		return err
 	}
 	label := batch.Labels(sw.Methods)

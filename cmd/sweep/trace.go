@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"invar/batch"
+	"invar/results"
 )
 
 // maxTracedSamples bounds what sweep trace prints.
@@ -61,18 +63,19 @@ Row 0 is the start. Convergence tests are off unless a tolerance is given.`,
 // iteration, method, each parameter, start, x0.., y0.., loss.
 func traceRows(sw *batch.Sweep, paths []batch.Path, num func(float64) string, row func([]string) error) error {
 	p := sw.Model.Problem()
-	header := []string{"iteration", "method"}
-	for _, q := range p.Params {
-		header = append(header, q.Name)
-	}
-	header = append(header, "start")
+	first, last := []string{"iteration", "method"}, []string{"start"}
 	for i := 0; i < p.N(); i++ {
-		header = append(header, fmt.Sprintf("x%d", i))
+		last = append(last, fmt.Sprintf("x%d", i))
 	}
 	for i := 0; i < p.M(); i++ {
-		header = append(header, fmt.Sprintf("y%d", i))
+		last = append(last, fmt.Sprintf("y%d", i))
 	}
-	if err := row(append(header, "loss")); err != nil {
+	last = append(last, "loss")
+	var params []string
+	for _, q := range p.Params {
+		params = append(params, q.Name)
+	}
+	if err := row(slices.Concat(first, results.ParamColumns(params, slices.Concat(first, last)), last)); err != nil {
 		return err
 	}
 	label := batch.Labels(sw.Methods)
