@@ -69,8 +69,11 @@ func Read(nameOrFile string) (name string, data []byte, err error) {
 		return nameOrFile + ".toml", data, err
 	}
 	if !strings.HasSuffix(nameOrFile, ".toml") && !strings.ContainsAny(nameOrFile, "/"+string(os.PathSeparator)) {
-		return "", nil, fmt.Errorf(`problem: no problem %q%s; built in: %s; the name of a file ends in .toml or contains a "/"`,
-			nameOrFile, didYouMean(nameOrFile, names), enumerate(names))
+		hint := didYouMean(nameOrFile, names)
+		if _, err := os.Stat(nameOrFile + ".toml"); nameOrFile != "" && err == nil {
+			hint = fmt.Sprintf(", did you mean the file %q?", nameOrFile+".toml")
+		}
+		return "", nil, fmt.Errorf(`problem: no problem %q%s; built in: %s; the name of a file ends in .toml or contains a "/"`, nameOrFile, hint, enumerate(names))
 	}
 	f, err := os.Open(nameOrFile)
 	if err != nil {

@@ -331,6 +331,10 @@ func TestLoad(t *testing.T) {
 			t.Errorf("Load(%q): error %v, want one with %q", name, err, want)
 		}
 	}
+	t.Chdir(filepath.Dir(file))
+	if _, err := Load("mine"); err == nil || !strings.Contains(err.Error(), `did you mean the file "mine.toml"?`) {
+		t.Errorf("Load(mine) beside mine.toml: error %v", err)
+	}
 	if _, err := Builtin("sqaure"); err == nil || !strings.Contains(err.Error(), `did you mean "square"`) {
 		t.Errorf("Builtin(sqaure): error %v", err)
 	}

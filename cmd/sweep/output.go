@@ -125,7 +125,7 @@ func reportTable(w io.Writer, sw *batch.Sweep, rep *batch.Report) error {
 	}
 	label := batch.Labels(sw.Methods)
 	for i, c := range rep.Cells {
-		if i > 0 && label(c.Method) != label(rep.Cells[i-1].Method) {
+		if i > 0 && rep.Points > 1 && label(c.Method) != label(rep.Cells[i-1].Method) {
 			t.gap()
 		}
 		r := []string{label(c.Method)}
@@ -213,7 +213,7 @@ func notes(w io.Writer, rep *batch.Report) error {
 		if total[st] == 0 || st == batch.Converged {
 			continue
 		}
-		if _, err := io.WriteString(w, gap+wrap(fmt.Sprintf("%d samples: %s (%s). %s.", total[st], st, st.Predicate(), upperFirst(st.Remedy())), "", min(columns(w), longLine))+"\n"); err != nil {
+		if _, err := io.WriteString(w, gap+wrap(fmt.Sprintf("%s: %s (%s). %s.", plural(total[st], "sample"), st, st.Predicate(), upperFirst(st.Remedy())), "", min(columns(w), longLine))+"\n"); err != nil {
 			return err
 		}
 		gap = ""
