@@ -111,7 +111,7 @@ func basins(s *study) ([]*Figure, error) {
 
 	f := &Figure{Name: "basins", panelHeight: vg.Length(side)}
 	f.Title = fmt.Sprintf("%s: which minimum each start reached%s", p.Name, comma(s.where(s.at)))
-	f.Caption = fmt.Sprintf("A mark is a start; %s a method.", plural(shown, "start"))
+	f.Caption = fmt.Sprintf("A mark is a start; for each method %s.", s.drawn(shown))
 	if !known && len(minima) > 0 {
 		f.Caption += " No minimum is known: places where samples converged are told apart."
 	}

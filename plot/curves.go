@@ -143,7 +143,7 @@ func curves(s *study) ([]*Figure, error) {
 	upper.Add(polyline{[][2]float64{{top.xmin, y.at(limit)}, {top.xmax, y.at(limit)}}, limitStyle})
 	f := &Figure{Name: "iterations", panelHeight: 165, panels: [][]*plot.Plot{{upper}, {lower}},
 		Title: fmt.Sprintf("%s: iterations and convergence against %s%s", s.Sweep.Model.Problem().Name, s.name, comma(s.others())),
-		Caption: fmt.Sprintf("Medians are of the converged samples; a line stops where none converged. %s a point. Where lines coincide, the thinner lies on the thicker.",
+		Caption: fmt.Sprintf("Medians are of the converged samples; a line stops where none converged. %s at each point. Where lines coincide, the thinner lies on the thicker.",
 			plural(s.starts(), "start"))}
 	for m := range s.specs {
 		l := methodLook(m)
@@ -190,4 +190,12 @@ func (s *study) starts() int {
 		}
 	}
 	return 0
+}
+
+// drawn says how many starts are drawn, and of how many.
+func (s *study) drawn(n int) string {
+	if all := s.Sweep.Starts; all != nil && n < all.Len() {
+		return fmt.Sprintf("the first %d of %s", n, plural(all.Len(), "start"))
+	}
+	return plural(n, "start")
 }

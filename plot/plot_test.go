@@ -12,6 +12,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -688,8 +689,27 @@ func TestReport(t *testing.T) {
 	if !strings.Contains(head, "default-src 'none'") || strings.Count(head, "<td ") != (2+9)*len(d.Cells) {
 		t.Errorf("the policy or the table is missing: %d fields for %d cells", strings.Count(head, "<td "), len(d.Cells))
 	}
+	if !strings.Contains(head, "All methods at the grid point chosen, from 50 starts;") {
+		t.Error("the report does not say how many starts it shows")
+	}
 	if !strings.Contains(s, "University of Washington") || !strings.Contains(s, "Bostock") {
 		t.Error("the licences are missing")
+	}
+}
+
+// What is drawn of many starts is said to be a part of them.
+func TestSomeStarts(t *testing.T) {
+	d := run(t, "square", "1:10:2", reportStarts+1, Options{}, "pg")
+	some := fmt.Sprintf("the first %d of %d starts", reportStarts, reportStarts+1)
+	if s := checkReport(t, d, Options{}); strings.Count(s, some) != 2 {
+		t.Errorf("the report says %d times that it shows %s, want 2", strings.Count(s, some), some)
+	}
+	d.Samples = slices.DeleteFunc(d.Samples, func(s Sample) bool { return s.Start >= 7 })
+	some = fmt.Sprintf("the first 7 of %d starts", reportStarts+1)
+	for _, f := range figures(t, d, Options{}) {
+		if (f.Name == "basins" || f.Name == "waterfall") && !strings.Contains(f.Caption, some) {
+			t.Errorf("%s: %s; want %s", f.Name, f.Caption, some)
+		}
 	}
 }
 

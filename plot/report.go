@@ -187,6 +187,7 @@ func WriteReport(w io.Writer, d *Data, o Options) error {
 		"Summary":     s.summary(),
 		"Axis":        s.name,
 		"Samples":     len(data.Samples) > 0,
+		"Shown":       s.shown(data),
 		"Paths":       len(data.Paths) > 0,
 		"Curve":       len(s.points) > 1 && len(data.Curve) > 0,
 		"Points":      len(data.Points) > 1,
@@ -229,6 +230,15 @@ func (s *study) summary() string {
 		}
 	}
 	return t + "."
+}
+
+// shown says how many starts of a method the report has at a grid point.
+func (s *study) shown(data *reportData) string {
+	most := 0
+	for _, c := range data.Samples {
+		most = max(most, len(c.Start))
+	}
+	return s.drawn(most)
 }
 
 // report collects the data of the figures.

@@ -88,7 +88,7 @@ func waterfall(s *study) ([]*Figure, error) {
 	p.Add(gridLines{true, true})
 	f := &Figure{Name: "waterfall", panelHeight: 270, panels: [][]*plot.Plot{{p}},
 		Title:   fmt.Sprintf("%s: sorted final losses%s", s.Sweep.Model.Problem().Name, comma(s.where(s.at))),
-		Caption: fmt.Sprintf("%s a method: a flat step is a minimum that many of them reached.", plural(most, "start"))}
+		Caption: fmt.Sprintf("A line is a method, from %s: a flat step is a minimum that many of them reached.", s.drawn(most))}
 	if y.log && zeros {
 		f.Caption += " Losses of exactly zero are drawn at the line labelled 0, below the scale."
 	}
