@@ -203,6 +203,18 @@ func TestHelpAndExamples(t *testing.T) {
 }
 
 // No flag is left without a heading of the help, and no heading names a flag that does not exist.
+// On a narrow terminal a line of progress is cut, not broken.
+func TestOneLine(t *testing.T) {
+	for _, c := range []struct {
+		columns int
+		want    string
+	}{{1, ""}, {5, " 50%"}, {7, " 50%  "}, {8, " 50%  l"}, {9, " 50%  lm"}, {80, " 50%  lm"}, {math.MaxInt, " 50%  lm"}} {
+		if got := oneLine(" 50%  lm", c.columns); got != c.want {
+			t.Errorf("%d columns: %q, want %q", c.columns, got, c.want)
+		}
+	}
+}
+
 func TestFlagGroups(t *testing.T) {
 	listed := map[string]bool{"help": true}
 	known := map[string]bool{}

@@ -38,8 +38,7 @@ func (b *bar) show(p batch.Progress) {
 	switch {
 	case b.quiet || p.Done == 0:
 	case b.terminal:
-		b.shown = true
-		fmt.Fprintf(b.w, "\r\x1b[K%s", progressLine(p, time.Since(b.begin)))
+		b.change(progressLine(p, time.Since(b.begin)))
 	case time.Since(b.last) >= plainEvery:
 		b.last = time.Now()
 		fmt.Fprintf(b.w, "sweep: %s\n", progressLine(p, time.Since(b.begin)))
@@ -51,10 +50,19 @@ func (b *bar) count(done, total int, last string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.terminal && !b.quiet {
-		b.shown = true
-		fmt.Fprintf(b.w, "\r\x1b[K%3.0f%%  %s", 100*float64(done)/float64(total), last)
+		b.change(fmt.Sprintf("%3.0f%%  %s", 100*float64(done)/float64(total), last))
 	}
 }
+
+// change shows a line in place of the last.
+func (b *bar) change(line string) {
+	b.shown = true
+	fmt.Fprintf(b.w, "\r\x1b[K%s", oneLine(line, columns(b.w)))
+}
+
+// oneLine is what a terminal of so many columns shows without a line break, of which the first half could not be taken
+// back. The text is ASCII.
+func oneLine(text string, columns int) string { return text[:min(len(text), columns-1)] }
 
 // progressLine says what is done, how fast, with what success, and how long it will take. Samples of an earlier run are
 // done, but say nothing about the speed.
