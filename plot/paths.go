@@ -28,8 +28,8 @@ func (s *study) inputs(point int) space {
 	sp.rest, sp.cut = make([]float64, p.N()), ""
 	if minima := s.minima(point); len(minima) > 0 {
 		sp.rest, sp.cut = minima[0], "the first known minimum"
-	} else if x := s.anywhere(point); x != nil {
-		sp.rest, sp.cut = x.X[len(x.X)-1], "the end of the first path"
+	} else if x := s.lowest(point); x != nil {
+		sp.rest, sp.cut = x.X[len(x.X)-1], "the lowest end of a path"
 	}
 	return sp
 }
@@ -47,8 +47,8 @@ func (s *study) outputs(point int) space {
 			return sp
 		}
 	}
-	if x := s.anywhere(point); x != nil && finite(x.Y[len(x.Y)-1]...) {
-		sp.rest, sp.cut = x.Y[len(x.Y)-1], "the end of the first path"
+	if x := s.lowest(point); x != nil {
+		sp.rest, sp.cut = x.Y[len(x.Y)-1], "the lowest end of a path"
 	}
 	return sp
 }
@@ -68,16 +68,19 @@ func (s *study) minima(point int) [][]float64 {
 	return good
 }
 
-// anywhere is a path at the point that ends at a finite place, if there is one.
-func (s *study) anywhere(point int) *batch.Path {
+// lowest is the path at the point that ends with the least loss, of those that end at a finite place; nil if there
+// are none. The loss about the end of a path that has run away would tell nothing of the others.
+func (s *study) lowest(point int) *batch.Path {
+	var best *batch.Path
 	for m := range s.paths {
 		for _, p := range s.paths[m][point] {
-			if finite(p.X[len(p.X)-1]...) {
-				return p
+			end := len(p.X) - 1
+			if finite(p.X[end]...) && finite(p.Y[end]...) && finite(p.Loss[end]) && (best == nil || p.Loss[end] < best.Loss[len(best.Loss)-1]) {
+				best = p
 			}
 		}
 	}
-	return nil
+	return best
 }
 
 // at is where iterate k of a path lies on the page: its first two coordinates or, in one dimension,

@@ -21,6 +21,8 @@ import (
 	"gonum.org/v1/plot/vg/recorder"
 
 	"invar/batch"
+	"invar/cpu"
+	"invar/graph"
 	"invar/problem"
 )
 
@@ -219,6 +221,43 @@ func TestPathsPanel(t *testing.T) {
 		}
 		if lines != 2*len(list) {
 			t.Errorf("%d lines for %d paths in two panels", lines, len(list))
+		}
+	}
+}
+
+// With no known minimum, what is not drawn of more than two inputs is as at the lowest end of a path, not of one
+// that came to nothing.
+func TestCut(t *testing.T) {
+	p, err := problem.Parse("fit.toml", []byte("inputs = [\"a\", \"b\", \"c\"]\noutputs = [\"a\", \"a + b\", \"b*c\"]\ntarget = [1, 2, 3]\nbox = [[0, 3], [0, 3], [0, 3]]\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := graph.New(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	methods, err := batch.ParseMethods("gd:lr=0.0001")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lm, err := batch.ParseMethods("lm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := finishRun(t, &batch.Sweep{Model: m, Engine: &cpu.Portable{}, Starts: batch.Points{{2, 2, 2}, {0.5, 2.5, 1}}, Limits: batch.Limits{GTol: 1e-9, Iterations: 20},
+		Methods: append(methods, lm...)}, Options{})
+	s, err := newStudy(d, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []float64{1, 1, 3} {
+		if got := s.inputs(0).rest[i]; !(math.Abs(got-want) <= 1e-3) {
+			t.Errorf("input %d is cut at %v, want %v", i, got, want)
+		}
+	}
+	for i, want := range []float64{1, 2, 3} {
+		if got := s.outputs(0).rest[i]; !(math.Abs(got-want) <= 1e-3) {
+			t.Errorf("output %d is cut at %v, want %v", i, got, want)
 		}
 	}
 }
