@@ -143,9 +143,23 @@ func (f *Figure) draw(c draw.Canvas) {
 	for j, row := range f.panels {
 		for i, p := range row {
 			if p != nil {
+				centreTitle(p, canvases[j][i])
 				p.Draw(canvases[j][i])
 			}
 		}
+	}
+}
+
+// centreTitle moves a panel's title from the middle of all that belongs to the panel, labels of the axes included,
+// towards the middle of its frame, as far as there is room.
+func centreTitle(p *plot.Plot, c draw.Canvas) {
+	width := p.Title.TextStyle.Width(p.Title.Text)
+	room := max(0, (c.Size().X-width)/2)
+	frame := p.DataCanvas(c)
+	shift := min(frame.Center().X-c.Center().X, room)
+	p.Title.TextStyle.XAlign = draw.XCenter
+	if width > 0 {
+		p.Title.TextStyle.XAlign += draw.XAlignment(shift / width)
 	}
 }
 
