@@ -249,6 +249,7 @@ func TestCheck(t *testing.T) {
 		"no inverse":           func(s *batch.Sweep) { s.Methods = specs(t, "pg") },
 		"unknown param":        func(s *batch.Sweep) { s.Grid = batch.Grid{{Name: "beta", Values: []float64{1}}} },
 		"param twice":          func(s *batch.Sweep) { s.Grid = append(alphas(t, "1"), alphas(t, "2")...) },
+		"value twice":          func(s *batch.Sweep) { s.Grid = alphas(t, "1,2,1") },
 		"empty axis":           func(s *batch.Sweep) { s.Grid = batch.Grid{{Name: "alpha"}} },
 		"unknown setting":      func(s *batch.Sweep) { s.Methods[0].Set = map[string]float64{"rate": 1} },
 		"setting not in range": func(s *batch.Sweep) { s.Methods[0].Set = map[string]float64{"lr": math.NaN()} },

@@ -167,6 +167,12 @@ func (sw *Sweep) Check() error {
 		if len(a.Values) == 0 {
 			return fmt.Errorf("batch: parameter %q has no values", a.Name)
 		}
+		values := slices.Sorted(slices.Values(a.Values))
+		for i, v := range values[1:] {
+			if v == values[i] { // results tell grid points apart by their values
+				return fmt.Errorf("batch: parameter %q has the value %v twice; each value once is allowed", a.Name, v)
+			}
+		}
 	}
 	if sw.Starts == nil || sw.Starts.Len() < 1 {
 		return fmt.Errorf("batch: no starts; at least one is needed")
