@@ -15,6 +15,8 @@ type copier struct {
 	old  []Value // values of f that are given: those of new
 	new  []Value
 	edit func(in *Instr, args []Value) (Value, bool) // may write a plain operation in its own way
+	over map[int][]Value                             // of a loop: values that are not live, and each trip gets from the one before
+	next []Value                                     // of each of these: what it hands on for it
 
 	arrays, tables []int32  // 1 + the new number of each; 0: none yet
 	loops          []int32  // the new number of each
@@ -169,15 +171,28 @@ func (c *copier) loop(at int) {
 			init = append(init, c.to[c.f.Instrs[i].A])
 		}
 	}
+	over := c.over[at]
+	if len(over) > 0 {
+		c.first(at, phis, init)
+		for _, v := range over {
+			init = append(init, c.to[v])
+		}
+	}
 	out := c.b.Loop(c.aff(l.Lo), c.aff(l.Hi), init, func(idx Affine, carried []Value) []Value {
 		c.loops[in.Imm] = int32(idx.Terms[0].Loop)
 		for k, i := range phis {
 			c.to[i] = carried[k]
 		}
+		for k, v := range over {
+			c.to[v] = carried[len(phis)+k]
+		}
 		c.copy(at+1, end)
-		next := make([]Value, len(phis))
-		for k, i := range phis {
-			next[k] = c.to[c.f.Instrs[i].B]
+		next := make([]Value, 0, len(carried))
+		for _, i := range phis {
+			next = append(next, c.to[c.f.Instrs[i].B])
+		}
+		for _, v := range over {
+			next = append(next, c.to[c.next[v]])
 		}
 		return next
 	})
@@ -188,6 +203,27 @@ func (c *copier) loop(at int) {
 			}
 		}
 	}
+}
+
+// first writes, in front of a loop, what its trips are not to make themselves, as it is in the first one.
+func (c *copier) first(at int, phis []int, init []Value) {
+	for k, i := range phis {
+		c.to[i] = init[k]
+	}
+	later := c.live
+	c.live = nil
+	for i := at + 1; i < int(c.end[at]); i++ {
+		switch op := c.f.Instrs[i].Op; {
+		case op == OpLoop:
+			i = int(c.end[i])
+		case op == OpGuard && !later[i]:
+			c.guard(i)
+			i = int(c.end[i])
+		case !later[i] && c.to[i] == NoValue:
+			c.to[i] = c.one(i)
+		}
+	}
+	c.live = later
 }
 
 // invariants writes those operations of a loop's body that depend on nothing

@@ -8,10 +8,10 @@ import (
 )
 
 // Optimize rewrites f: dead code goes, loop invariants move in front of their
-// loops, and with fuse each a*b+c whose product has no other use becomes one
+// loops, what a trip has computed is not computed again by the next one, and with fuse each a*b+c whose product has no other use becomes one
 // fma. The result of each output keeps its bits unless fuse is set.
 func Optimize(f *Func, fuse bool) *Func {
-	return rewrite(new(Func), f, f.Out, fuse, nil, nil)
+	return carryOver(rewrite(new(Func), f, f.Out, fuse, nil, nil))
 }
 
 // rewrite copies f with other outputs into the memory of another function. Values in replace become extra inputs, in

@@ -166,7 +166,7 @@ func (p *Program) fixed(input int) bool { return input < len(p.Slots) && p.Slots
 // Optimize optimises both functions, fuses multiply-adds and moves what depends on Fixed slots alone from Step to Setup.
 // Update, where there is one, is optimised likewise but hoists nothing.
 func (p *Program) Optimize() {
-	step := rewrite(recycled(), p.Step, p.Step.Out, true, nil, nil)
+	step := carryOver(rewrite(recycled(), p.Step, p.Step.Out, true, nil, nil))
 	if hoisted := hoistable(step, p.fixed); len(hoisted) > 0 {
 		p.hoist(step, hoisted)
 		step.recycle()
