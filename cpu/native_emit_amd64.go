@@ -157,6 +157,7 @@ type emitter struct {
 	ends     []int32 // of each value: the next one with that position, -1
 	swept    int32   // up to this position they have been released
 	late     []bool  // of each value: it is left for its reader to write
+	carries  []int32 // of each value: 1 + the carried value whose next value it is, 0: none
 	freeSlot []int32
 	slots    int
 	arrays   []int32 // offset of each array from the scratch register
@@ -184,7 +185,7 @@ func newEmitter(a *amd64.Asm, isa *isa, v int, l *lowered, consts *constants, in
 	n, w := len(l.nodes), l.mem
 	e := &emitter{
 		lowered: l, a: a, isa: isa, v: v, consts: consts, in: in, out: out,
-		reg: w.groups.Make(n), home: w.homes.Make(n), ending: w.numbers.Make(n + 1), ends: w.numbers.Make(n), next: w.numbers.Make(n), late: w.marks.Make(n),
+		reg: w.groups.Make(n), home: w.homes.Make(n), ending: w.numbers.Make(n + 1), ends: w.numbers.Make(n), next: w.numbers.Make(n), late: w.marks.Make(n), carries: w.numbers.Make(n),
 		firstOut: w.numbers.Make(n), nextOut: w.numbers.Make(len(out)),
 		cold: -1, swept: -1, tables: w.numbers.Make(len(l.f.Tables)), counts: make([][2]float64, len(l.f.Loops)),
 	}
@@ -382,6 +383,26 @@ func (e *emitter) newSlot() int32 {
 	}
 	e.slots++
 	return int32(e.slots - 1)
+}
+
+// goHome stores v, which is in group g and has no home: where a loop carries it to the next trip, if nothing in this one
+// still needs what is there, else in a slot of its own.
+func (e *emitter) goHome(v int32, c class, g int) {
+	h := home{kind: inSlot}
+	if p := e.carries[v] - 1; p >= 0 && !e.readInTrip(p, e.now) {
+		h = e.home[p]
+	} else {
+		h.at = e.newSlot()
+	}
+	e.put(h.at, c, g)
+	e.home[v] = h
+}
+
+// readInTrip reports whether something from position at on reads the carried value p before the trip ends.
+func (e *emitter) readInTrip(p, at int32) bool {
+	uses := e.use[p]
+	k, _ := slices.BinarySearch(uses, at)
+	return k < len(uses) && uses[k] < e.end[e.loop[p]]
 }
 
 // wide reports whether v is an F32 that stands in memory as an F64: among the inputs and outputs, where every value
@@ -589,9 +610,7 @@ func (e *emitter) group(c class, at int32) int {
 func (e *emitter) evict(c class, g int, at int32) {
 	v := e.files[c].holds[g]
 	if e.home[v].kind == nowhere && e.last[v] >= at {
-		s := e.newSlot()
-		e.put(s, c, g)
-		e.home[v] = home{inSlot, s}
+		e.goHome(v, c, g)
 	}
 	e.files[c].holds[g] = empty
 	e.reg[v] = -1

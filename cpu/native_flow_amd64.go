@@ -106,9 +106,7 @@ func (e *emitter) allHome(at int32) {
 	for c := range e.files {
 		for g, v := range e.files[c].holds {
 			if v >= 0 && e.last[v] > at && e.home[v].kind == nowhere {
-				s := e.newSlot()
-				e.put(s, class(c), g)
-				e.home[v] = home{inSlot, s}
+				e.goHome(v, class(c), g)
 			}
 		}
 	}
@@ -144,6 +142,16 @@ func (e *emitter) loopBlock(i int32) {
 		e.put(s, e.class(p), g)
 		e.unpin()
 		e.home[p] = home{inSlot, s}
+	}
+	for _, p := range phis {
+		if b := e.nodes[p].b; e.loop[b] == i {
+			e.carries[b] = p + 1
+		}
+	}
+	for _, p := range phis { // what another carried value becomes is needed to the end
+		if q := e.nodes[p].b; e.nodes[q].op == program.OpPhi && e.loop[q] == i {
+			e.carries[e.nodes[q].b] = 0
+		}
 	}
 	e.allHome(i)
 	e.clearRegs()
@@ -193,7 +201,7 @@ func (e *emitter) loopBlock(i int32) {
 	}
 	for _, p := range phis {
 		b := e.nodes[p].b
-		if b == p {
+		if b == p || e.home[b] == e.home[p] {
 			continue
 		}
 		c := e.class(p)
@@ -211,6 +219,11 @@ func (e *emitter) loopBlock(i int32) {
 		g := e.inReg(b)
 		e.put(e.home[p].at, c, g)
 		e.unpin()
+	}
+	for _, p := range phis {
+		if b := e.nodes[p].b; b != p && e.home[b] == e.home[p] { // the slot stays the carried value's
+			e.home[b] = home{}
+		}
 	}
 	e.clearRegs()
 	e.afterTrip(lp, before)

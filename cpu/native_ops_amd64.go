@@ -56,7 +56,9 @@ func (e *emitter) canWait(i int32) bool {
 		return false
 	}
 	for _, v := range e.nodes[i].args() {
-		if v >= 0 && e.last[v] < reader && e.home[v].kind != inConst {
+		switch {
+		case v < 0 || e.home[v].kind == inConst:
+		case e.last[v] < reader, e.nodes[v].op == program.OpPhi && !e.readInTrip(v, reader):
 			return false
 		}
 	}
