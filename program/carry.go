@@ -115,7 +115,7 @@ func (c *carrier) loop(at, end int) {
 					break
 				}
 			}
-		case in.Op.Pure() && in.Op != OpConst:
+		case in.Op.Pure():
 			if v, ok := c.known[key(in, c.after(in.A), c.after(in.B), c.after(in.C))]; ok {
 				c.next[i] = v
 			}
@@ -163,9 +163,6 @@ func (c *carrier) loop(at, end int) {
 func (c *carrier) sameGuard(i, later int) bool {
 	end, code := int(c.flow.end[i]), c.f.Instrs
 	by := later - i
-	if int(c.flow.end[later]) != end+by {
-		return false
-	}
 	for k := i + 1; k < end; k++ {
 		x, y := &code[k], &code[k+by]
 		if !x.Op.Pure() || key(x, c.after(x.A), c.after(x.B), c.after(x.C)) != key(y, y.A, y.B, y.C) {
@@ -189,10 +186,14 @@ func (c *carrier) sameGuard(i, later int) bool {
 
 // connect joins the common operations that are made of each other, to be carried or not together, and counts them.
 func (c *carrier) connect() {
-	join := func(i Value, in *Instr) {
+	join := func(i, v Value) {
+		x, y := c.root(i), c.root(v)
+		c.part[max(x, y)] = min(x, y)
+	}
+	args := func(i Value, in *Instr) {
 		for k := range in.Op.NumArgs() {
 			if v := in.Arg(k); c.common(v) {
-				c.part[max(c.root(i), c.root(v))] = min(c.root(i), c.root(v))
+				join(i, v)
 			}
 		}
 	}
@@ -200,11 +201,16 @@ func (c *carrier) connect() {
 		if !c.common(i) {
 			return
 		}
-		join(i, in)
-		if in.Op == OpGuard {
-			for k := i + 1; k < Value(c.flow.end[i]); k++ {
-				join(i, &c.f.Instrs[k])
-			}
+		args(i, in)
+		if in.Op != OpGuard {
+			return
+		}
+		k := i + 1
+		for ; k < Value(c.flow.end[i]); k++ {
+			args(i, &c.f.Instrs[k])
+		}
+		for k++; c.f.Instrs[k].Op == OpMerge; k++ {
+			join(i, k)
 		}
 	})
 	c.each(func(i Value, in *Instr) {
