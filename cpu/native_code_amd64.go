@@ -238,8 +238,16 @@ func reported(f *program.Func) *program.Func {
 
 // chooseStrips chooses how many vectors make a strip and how many strips a worker has.
 func (n *native) chooseStrips(step *lowered, o emitOptions) {
-	// Measured: more vectors hide more latency until their values no longer fit the registers.
-	switch p := step.pressure; {
+	// Measured: more vectors hide more latency until their values no longer fit the registers. What is outside of loops counts
+	// little where there are such. In a loop trips wait for one another, but for memory where it works on arrays.
+	p, masks, loops := step.pressure, step.masks, step.loops()
+	if loops {
+		p, masks = step.loopPressure, step.loopMasks
+	}
+	chained := loops && step.accesses == 0 && p <= 30
+	switch {
+	case !n.isa.zmm && chained:
+		n.vectors, n.strips = 3, 3
 	case !n.isa.zmm && p > 40 && !step.waits():
 		n.vectors, n.strips = 1, 2
 	case !n.isa.zmm:
@@ -248,11 +256,11 @@ func (n *native) chooseStrips(step *lowered, o emitOptions) {
 		n.vectors, n.strips = 5, 2
 	case p <= 16 && !n.paysRun(4, step) && n.paysRun(3, step):
 		n.vectors, n.strips = 3, 3
-	case step.loops() && step.accesses == 0 && p <= 30 && step.masks <= 2: // in loops, whose trips wait for one another
-		n.vectors, n.strips = 5, 1
-	case p <= 16 && step.masks <= 4: // of six mask registers, three vectors leave two for each, four vectors one
+	case chained && masks <= 1: // of six mask registers, five vectors leave one for each
+		n.vectors, n.strips = 5, 2
+	case p <= 16 && masks <= 4: // three vectors leave two, four vectors one
 		n.vectors, n.strips = 4, 2
-	case p <= 40 && step.masks > 6: // two vectors leave three, which is what a line search needs
+	case p <= 40 && masks > 6: // two vectors leave three, which is what a line search needs
 		n.vectors, n.strips = 2, 3
 	case p <= 40, step.accesses > float64(len(step.nodes)): // in loops over arrays, which wait for memory
 		n.vectors, n.strips = 3, 3

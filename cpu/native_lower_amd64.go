@@ -59,6 +59,9 @@ type lowered struct {
 	masks    int       // most Bools alive at once
 	cost     float64   // instructions executed, guards left out
 	accesses float64   // to arrays, as often as they are executed
+
+	loopPressure, loopMasks int // the same in loops
+	loopCost                float64
 }
 
 // lower prepares f, whose first stored outputs go to memory. With kmasks Bools live in mask registers, and a comparison
@@ -458,18 +461,25 @@ func (l *lowered) liveness() {
 		}
 		if guards == 0 && !x.dead && x.op != program.OpConst && x.op != program.OpInput {
 			l.cost += trips[i]
+			if l.loop[i] >= 0 {
+				l.loopCost += trips[i]
+			}
 		}
 	}
-	most := func(delta []int32) (most int) {
+	most := func(delta []int32) (most, looped int) {
 		alive := 0
-		for _, d := range delta {
+		for i, d := range delta {
 			alive += int(d)
 			most = max(most, alive)
+			if l.loop[i] >= 0 {
+				looped = max(looped, alive)
+			}
 		}
-		return most
+		return most, looped
 	}
-	l.pressure, l.masks = most(delta[0]), most(delta[1])
+	l.pressure, l.loopPressure = most(delta[0])
+	l.masks, l.loopMasks = most(delta[1])
 }
 
 // loops reports whether nearly all the time is spent in loops.
-func (l *lowered) loops() bool { return l.cost > 10*float64(len(l.nodes)) }
+func (l *lowered) loops() bool { return l.loopCost > 0.8*l.cost }
