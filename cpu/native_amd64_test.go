@@ -45,7 +45,7 @@ func variants(t testing.TB) (all []variant) {
 		t.Fatalf("these tests need a processor with AVX2: %v", err)
 	}
 	for _, isa := range s {
-		for v := 1; v <= 5 && v*6 <= isa.regs; v++ {
+		for v := 1; v <= 5 && v*5 <= isa.regs; v++ {
 			all = append(all, variant{isa, emitOptions{vectors: v, strips: 1 + v%3, allRuns: true, allSpares: true}})
 			if v <= 2 { // calls so short that they end inside of steps, after every few operations
 				all = append(all, variant{isa, emitOptions{vectors: v, strips: 1 + v%3, call: 40 * v * v}})
