@@ -18,8 +18,9 @@ import (
 // Values live in register groups (one register a vector) handed out as the code is written: when none is free, the
 // value needed last goes to a slot of the scratch memory, unless it has a home
 // already (an input, an output, a constant). At the start of a loop every value goes home and registers
-// start empty, except those of the carried values (see loop). The block of a guard is placed out of line: it saves what
-// the registers hold, computes, and brings them back, so that lanes that do not need it pay for a test and a jump.
+// start empty. A carried value has a slot, to which the next one goes at once where nothing reads the old one any more. The block
+// of a guard is placed out of line: it saves what the registers hold, computes, and brings them back, so that lanes that do not
+// need it pay for a test and a jump.
 
 // isa is an instruction set.
 type isa struct {
