@@ -193,6 +193,42 @@ func TestNativeRuns(t *testing.T) {
 	}
 }
 
+// Loops that carry more than the registers hold, some values from one to the next, where what they carry to the next trip is known
+// long before its end: it takes the place of what they have been given, but not too early.
+func TestNativeCarried(t *testing.T) {
+	all := variants(t)
+	for seed := range uint64(60) {
+		agreeOn(t, seed, all, func(r *rand.Rand) *program.Program {
+			n := 6 + r.IntN(16)
+			b := program.NewBuilder("f")
+			out := b.Loop(program.At(0), program.At(1+r.IntN(4)), b.Inputs("x", n), func(_ program.Affine, c []program.Value) []program.Value {
+				old := func() program.Value { return c[r.IntN(n)] }
+				var tests []program.Value // of the old values, read at the end
+				for range n {
+					tests = append(tests, b.Lt(old(), old()))
+				}
+				next := make([]program.Value, n)
+				for i := range next {
+					if next[i] = old(); r.IntN(2) == 0 {
+						next[i] = b.FMA(old(), old(), old())
+					}
+				}
+				var between []program.Value
+				for range n {
+					between = append(between, b.Sub(b.Mul(old(), next[r.IntN(n)]), b.F(r.Float64())))
+				}
+				last := old()
+				for i := range n {
+					last = b.Select(tests[i], between[i], b.Add(last, b.F(0.5)))
+				}
+				next[r.IntN(n)] = last
+				return next
+			})
+			return progtest.Wrap(b.Finish(out...))
+		})
+	}
+}
+
 func FuzzNative(f *testing.F) {
 	all := variants(f)
 	f.Add(uint64(1000))
@@ -739,6 +775,42 @@ func TestNativeUnderCollection(t *testing.T) {
 				t.Fatalf("%v: sample %d took %v steps, want 20000", v, s, n)
 			}
 		}
+	}
+}
+
+// Where the time is in a loop, the values and Bools alive at once are counted in it, apart from those of all the function.
+func TestLoopPressure(t *testing.T) {
+	for _, c := range []struct {
+		trips int
+		loops bool
+	}{
+		{100, true},
+		{1, false},
+	} {
+		b := program.NewBuilder("f")
+		x := b.Inputs("x", 4)
+		loop := b.Loop(program.At(0), program.At(c.trips), x[:1], func(_ program.Affine, v []program.Value) []program.Value {
+			sum := b.Add(v[0], x[1])
+			return []program.Value{b.Select(b.Lt(v[0], sum), sum, v[0])}
+		})
+		var roots, tests []program.Value
+		for _, v := range append(x[1:], loop[0]) {
+			roots = append(roots, b.Sqrt(v))
+		}
+		for i, v := range roots {
+			tests = append(tests, b.Lt(v, roots[(i+1)%len(roots)]))
+		}
+		out := b.Select(b.And(tests...), roots[0], x[0])
+		w := workspaces.Get().(*workspace)
+		l := lower(w, b.Finish(out), 1, false, false)
+		if l.loops() != c.loops {
+			t.Errorf("%d trips: in loops is %v", c.trips, l.loops())
+		}
+		// Four roots and four Bools; in the loop what it carries, the sum, and a Bool.
+		if l.pressure != 4 || l.masks != 4 || l.loopPressure != 2 || l.loopMasks != 1 {
+			t.Errorf("%d values and %d Bools alive at once, want 4 of each, and %d and %d in loops, want 2 and 1", l.pressure, l.masks, l.loopPressure, l.loopMasks)
+		}
+		w.release()
 	}
 }
 

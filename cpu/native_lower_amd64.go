@@ -461,7 +461,7 @@ func (l *lowered) liveness() {
 		}
 		if guards == 0 && !x.dead && x.op != program.OpConst && x.op != program.OpInput {
 			l.cost += trips[i]
-			if l.loop[i] >= 0 {
+			if l.loop[i] >= 0 || x.op == program.OpLoop { // as often as it makes trips
 				l.loopCost += trips[i]
 			}
 		}
