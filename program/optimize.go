@@ -8,8 +8,8 @@ import (
 )
 
 // Optimize rewrites f: dead code goes, loop invariants move in front of their
-// loops, what a trip has computed is not computed again by the next one, and with fuse each a*b+c whose product has no other use becomes one
-// fma. The result of each output keeps its bits unless fuse is set.
+// loops, what a trip has computed the next one does not compute again, and with fuse each a*b+c whose
+// product has no other use becomes one fma. The result of each output keeps its bits unless fuse is set.
 func Optimize(f *Func, fuse bool) *Func {
 	return carryOver(rewrite(new(Func), f, f.Out, fuse, nil, nil))
 }
