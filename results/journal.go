@@ -34,6 +34,10 @@ const (
 	maxColumns    = 256
 )
 
+// unsaved is how long a new sweep, unless it is a shard, keeps no journal: what is done by then takes no longer to be run again than
+// what is lost with a process that dies later, and most sweeps end before.
+const unsaved = time.Second / 2
+
 // syncEvery is how much time a machine that loses its power can take from the journal; a killed process takes
 // nothing that was written.
 const syncEvery = time.Second
@@ -45,8 +49,9 @@ type fingerprint [32]byte
 type journal struct {
 	path    string
 	f       *os.File
-	chunks  int64 // a method
-	dropped int64 // bytes of a torn end
+	chunks  int64     // a method
+	dropped int64     // bytes of a torn end
+	from    time.Time // samples that are done before it are not saved
 
 	mu      sync.Mutex // guards what follows
 	size    int64
@@ -169,14 +174,23 @@ func (j *journal) scan() error {
 	return nil
 }
 
+// key is where the records of a chunk are noted.
+func (j *journal) key(method, chunk int64) int64 { return method*j.chunks + chunk }
+
 func (j *journal) note(method, first int64, r record) {
-	key := method*j.chunks + first/batch.ChunkSize
+	key := j.key(method, first/batch.ChunkSize)
 	j.records[key] = append(j.records[key], r)
 	j.samples += int64(r.n)
 }
 
 // save is the Save of a batch.Sweep.
 func (j *journal) save(c *batch.Chunk, from, to int) error {
+	if time.Now().Before(j.from) {
+		return nil
+	}
+	if from > 0 && len(j.of(c.Method, c.Index)) == 0 {
+		from = 0 // what comes before was done before j.from; without it the rest would be of no use
+	}
 	cols := len(c.Batch.Out)
 	n := to - from
 	room, ok := j.idle.Get().(*[]byte)
@@ -295,9 +309,7 @@ func readColumn(b []byte, x []float64) (rest []byte, ok bool) {
 
 // load is the Load of a batch.Sweep.
 func (j *journal) load(c *batch.Chunk) (int, error) {
-	j.mu.Lock()
-	records := slices.Clone(j.records[int64(c.Method)*j.chunks+int64(c.Index)])
-	j.mu.Unlock()
+	records := slices.Clone(j.of(c.Method, c.Index))
 	slices.SortFunc(records, func(a, b record) int { return cmp.Compare(a.from, b.from) })
 	at := 0
 	var payload []byte
@@ -321,9 +333,16 @@ func (j *journal) load(c *batch.Chunk) (int, error) {
 	return at, nil
 }
 
+// of gives the records of a chunk.
+func (j *journal) of(method, chunk int) []record {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.records[j.key(int64(method), int64(chunk))]
+}
+
 // covers reports whether all n samples of a chunk are there.
 func (j *journal) covers(method, chunk, n int) bool {
-	for _, r := range j.records[int64(method)*j.chunks+int64(chunk)] {
+	for _, r := range j.of(method, chunk) {
 		n -= int(r.n)
 	}
 	return n <= 0

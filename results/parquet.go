@@ -491,15 +491,7 @@ func (g *group) encode(out *parquet.ColumnWriter, c *column, k int, s *scratch) 
 	return nil
 }
 
-// finish puts the file in its place, whole and on the disk.
-func (f *parquetFile) finish() error {
-	if err := f.end(); err != nil {
-		return err
-	}
-	return f.place()
-}
-
-// end writes what is left of the file, which has yet to be put in its place.
+// end writes what is left of the file, which has yet to be put in its place, and has it on the disk.
 func (f *parquetFile) end() error {
 	var err error
 	if f.group.rows > 0 {

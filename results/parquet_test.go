@@ -62,7 +62,8 @@ func writeEveryKind(t *testing.T, path string, threads int) (want [][]string) {
 	if f.rows != int64(len(want[0])) {
 		t.Errorf("%d rows are counted of %d", f.rows, len(want[0]))
 	}
-	must(t, f.finish())
+	must(t, f.end())
+	must(t, f.place())
 	return want
 }
 
@@ -224,7 +225,7 @@ func TestParquetFails(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "already closed") {
 		t.Errorf("error %v, want that of the file", err)
 	}
-	if err := f.finish(); err == nil {
+	if err := f.end(); err == nil {
 		t.Error("a file that could not be written is finished")
 	}
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -85,9 +86,13 @@ func fill(t testing.TB, c *Config) string {
 	return dir
 }
 
-// interrupt runs a sweep until about the given part of what is left of it is done; 0: not even begun.
+// interrupt runs a sweep, whose journal takes samples from the first on, until about the given part of what is left of it is done;
+// 0: not even begun.
 func interrupt(t testing.TB, r *Run, part float64) {
 	t.Helper()
+	if r.journal != nil {
+		r.journal.from = time.Time{}
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	if part == 0 {

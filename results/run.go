@@ -101,6 +101,9 @@ func create(dir string, c *Config, force bool, sources []*journal) (_ *Run, err 
 		if r.journal, err = createJournal(r.path(partialDir, journalFile), id, r.chunks()); err != nil {
 			return nil, err
 		}
+		if c.Shard == (Shard{}) {
+			r.journal.from = r.started.Add(unsaved)
+		}
 	}
 	if err := r.write(configFile, func(w io.Writer) error { _, err := w.Write(text); return err }); err != nil {
 		if r.journal != nil {
@@ -385,12 +388,17 @@ func (r *Run) writeAll(ctx context.Context, samples *sampleWriter, rep *batch.Re
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- samples.end() }() // what is left is encoded, and goes to the disk, while paths are traced
-	err := r.writePaths(ctx, labels, samples.encoders, interrupted, rows)
+	paths, err := r.writePaths(ctx, labels, samples.encoders, interrupted, rows)
+	if paths != nil {
+		defer paths.drop()
+	}
 	if err := cmp.Or(<-ended, err); err != nil {
 		return err
 	}
-	if err := samples.place(); err != nil {
-		return err
+	for _, f := range []*parquetFile{paths, samples.parquetFile} {
+		if err := f.place(); err != nil {
+			return err
+		}
 	}
 	label := batch.Labels(sw.Methods)
 	if err := r.write(csvFile, func(w io.Writer) error { return writeCSV(w, label, rep) }); err != nil {
@@ -453,13 +461,14 @@ func pathPoints(g batch.Grid, reference int) []int {
 	return slices.Compact(keep)
 }
 
-// writePaths writes paths.parquet; an interrupted sweep keeps what it can trace, of samples that are finished.
-func (r *Run) writePaths(ctx context.Context, labels []string, e *encoders, interrupted bool, done int64) error {
+// writePaths writes paths.parquet, which has yet to be put in its place or dropped, unless it is nil. An interrupted sweep keeps
+// what it can trace, of samples that are finished.
+func (r *Run) writePaths(ctx context.Context, labels []string, e *encoders, interrupted bool, done int64) (*parquetFile, error) {
 	sw := r.sweep
 	p := sw.Model.Problem()
 	f, err := newPaths(r.dir, r.path(partialDir), sw, labels, e)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	reference := map[string]float64{}
 	for _, q := range p.Params {
@@ -472,11 +481,10 @@ func (r *Run) writePaths(ctx context.Context, labels []string, e *encoders, inte
 	if len(traced.Methods) > 0 {
 		err = traced.TracePart(ctx, pathPoints(sw.Grid, sw.Grid.Reference(reference)), PathStarts, PathRows+1, f.path)
 	}
-	if err != nil && !(interrupted && errors.Is(err, context.DeadlineExceeded)) {
-		f.drop()
-		return err
+	if err == nil || interrupted && errors.Is(err, context.DeadlineExceeded) {
+		err = f.end()
 	}
-	return f.finish()
+	return f.parquetFile, err
 }
 
 // runLog is run.json: how the samples were made. It is the one file that another run of the same configuration does not reproduce.

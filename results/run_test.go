@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"invar/batch"
 	"invar/cpu"
@@ -89,6 +90,55 @@ func TestResume(t *testing.T) {
 			t.Errorf("run.json ends with %+v", last)
 		}
 	}
+}
+
+// The journal of a new sweep takes nothing at first, and then whole chunks: the one in which it begins from its first sample on.
+func TestJournalBegins(t *testing.T) {
+	const method = 4900 // samples: two chunks and a part
+	c := square(t)
+	want := fill(t, c)
+	for before, saved := range map[int]int64{0: method, 100: method, batch.ChunkSize: method - batch.ChunkSize, method: 0} {
+		dir := filepath.Join(t.TempDir(), "out")
+		r, err := Create(dir, c, false)
+		must(t, err)
+		if d := r.journal.from.Sub(r.started); d != unsaved {
+			t.Errorf("the journal begins after %v, want %v", d, unsaved)
+		}
+		r.journal.from = time.Now().Add(time.Hour)
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		left := before
+		r.Sweep().Threads = 1
+		r.Sweep().Engine = &breaking{left: &left, cancel: func() {
+			r.journal.from = time.Time{}
+			if before-left > method {
+				cancel()
+			}
+		}}
+		if _, err := r.Do(ctx); err != context.Canceled {
+			t.Fatalf("error %v, want context.Canceled", err)
+		}
+		r, err = Resume(dir)
+		must(t, err)
+		if !r.journal.from.IsZero() || r.journal.samples != saved {
+			t.Errorf("begun after %d samples: %d are saved, want %d", before, r.journal.samples, saved)
+		}
+		loaded := int64(0)
+		r.Sweep().Progress = func(p batch.Progress) { loaded = p.Loaded }
+		finish(t, r)
+		if loaded != saved {
+			t.Errorf("begun after %d samples: %d are loaded, want %d", before, loaded, saved)
+		}
+		same(t, "resumed", dir, want)
+	}
+	s := *c
+	s.Shard = Shard{1, 2}
+	r, err := Create(filepath.Join(t.TempDir(), "shard"), &s, false)
+	must(t, err)
+	if !r.journal.from.IsZero() {
+		t.Errorf("the journal of a shard begins at %v", r.journal.from)
+	}
+	must(t, r.journal.close())
 }
 
 // Whatever the place at which the last record is cut off, or the bit that is wrong in it, the records before it
@@ -476,6 +526,7 @@ func TestWriteFails(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "out")
 	r, err := Create(dir, c, false)
 	must(t, err)
+	r.journal.from = time.Time{}
 	sw := r.Sweep()
 	sw.Engine, sw.Threads = cpu.Portable{}, 1
 	writes := 0
