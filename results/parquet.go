@@ -2,9 +2,11 @@ package results
 
 import (
 	"cmp"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
+	"math/bits"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -20,17 +22,15 @@ import (
 )
 
 // The bytes of a Parquet file are to depend on its rows alone, so everything that parquet-go may choose is chosen here, and
-// each encoding is one that it writes alike on every processor. A dictionary is not: the code for AVX2 cuts the runs of its
-// indices at other places than the code for other processors. Compression makes up for it.
+// each encoding is one that it writes alike on every processor. The indices into a dictionary are not: the code for AVX2 cuts their
+// runs at other places than the code for other processors. They are written here.
 const (
 	rowGroup  = 64 * batch.ChunkSize // rows; a group is closed by the first write that reaches it
 	maxRows   = parquet.MaxRowGroups * rowGroup
-	createdBy = "invar sweep (format 4)"
+	createdBy = "invar sweep (format 5)"
 	// pageBytes is more than the numbers of a row group take, so that each column of one is a page: a start that comes again at
 	// the next grid point is then found by the compressor.
 	pageBytes = 16 * rowGroup
-	// labelPage is the rows of a page of labels, whose text takes more room than numbers do.
-	labelPage = 16 * batch.ChunkSize
 	// rowGroups bounds the row groups whose numbers are kept until they are in the file: one is being filled, the other encoded.
 	rowGroups = 2
 	// mostEncoders is about the columns of a row group: more goroutines than that find nothing to do.
@@ -139,7 +139,7 @@ func (k kind) base() parquet.Type {
 
 // node describes column k, which is written from row groups.
 func (c *column) node(k int, groups []*group) parquet.Node {
-	var t parquet.Type = inMemory{c.kind.base(), k, groups}
+	var t parquet.Type = inMemory{c.kind.base(), k, groups, c.labels}
 	if !c.kind.bounded() {
 		t = unbounded{t}
 	}
@@ -148,7 +148,7 @@ func (c *column) node(k int, groups []*group) parquet.Node {
 	case integer: // small already
 		return parquet.Compressed(parquet.Encoded(n, &parquet.DeltaBinaryPacked), &parquet.Uncompressed)
 	case label:
-		return parquet.Encoded(n, &parquet.DeltaLengthByteArray)
+		return parquet.Encoded(n, &parquet.RLEDictionary)
 	case optional:
 		return parquet.Optional(parquet.Encoded(n, &parquet.Plain))
 	}
@@ -224,11 +224,31 @@ type inMemory struct {
 	parquet.Type
 	column int
 	groups []*group
+	labels []string
 }
 
 func (m inMemory) NewColumnBuffer(index, _ int) parquet.ColumnBuffer {
 	return &tokenBuffer{ColumnBuffer: m.Type.NewColumnBuffer(index, 0), from: m}
 }
+
+// NewDictionary makes the dictionary of a column of labels.
+func (m inMemory) NewDictionary(index, _ int, values encoding.Values) parquet.Dictionary {
+	d := m.Type.NewDictionary(index, 0, values)
+	for _, l := range m.labels {
+		d.Insert(make([]int32, 1), []parquet.Value{parquet.ByteArrayValue([]byte(l))})
+	}
+	return dictionary{d, m}
+}
+
+// dictionary has all labels of a column, whichever of them a row group uses.
+type dictionary struct {
+	parquet.Dictionary
+	of inMemory
+}
+
+func (d dictionary) Type() parquet.Type { return d.of }
+
+func (d dictionary) Reset() {}
 
 // tokenBuffer is the column buffer of inMemory; that within it stays empty.
 type tokenBuffer struct {
@@ -261,8 +281,7 @@ func (b *tokenBuffer) Reset() { b.rows = 0 }
 type scratch struct {
 	numbers  []float64
 	integers []int64
-	text     []byte
-	offsets  []uint32
+	indices  []byte
 }
 
 // expand gives the numbers of a column.
@@ -284,28 +303,19 @@ func (s *scratch) expand(values series) []float64 {
 	return x
 }
 
-// page makes a page of column k.
-func (s *scratch) page(c *column, k int, x []float64) parquet.Page {
+// page makes the page of column k of a row group.
+func (s *scratch) page(c *column, k int, values series, rows int) parquet.Page {
 	t := c.kind.base()
-	switch c.kind {
-	case integer:
+	if c.kind == label {
+		return s.labels(c, t.NewPage(k, 0, encoding.ByteArrayValues(nil, []uint32{0})), values, rows)
+	}
+	x := s.expand(values)
+	if c.kind == integer {
 		s.integers = slices.Grow(s.integers[:0], len(x))[:len(x)]
 		for i, v := range x {
 			s.integers[i] = int64(v)
 		}
 		return t.NewPage(k, len(x), encoding.Int64Values(s.integers))
-	case label:
-		s.text, s.offsets = s.text[:0], append(slices.Grow(s.offsets[:0], len(x)+1), 0)
-		for i := 0; i < len(x); {
-			n := 1
-			for i+n < len(x) && x[i+n] == x[i] {
-				n++
-			}
-			s.repeat(c.labels[int(x[i])], n)
-			i += n
-		}
-		least, greatest := c.bounds(x)
-		return stringPage{t.NewPage(k, len(x), encoding.ByteArrayValues(s.text, s.offsets)), least, greatest}
 	}
 	if c.kind != given {
 		for i, v := range x {
@@ -317,34 +327,28 @@ func (s *scratch) page(c *column, k int, x []float64) parquet.Page {
 	return t.NewPage(k, len(x), encoding.DoubleValues(x))
 }
 
-// repeat appends a string n times.
-func (s *scratch) repeat(text string, n int) {
-	from, size := len(s.text), n*len(text)
-	s.text = append(slices.Grow(s.text, size), text...)
-	for k := 1; k <= n; k++ {
-		s.offsets = append(s.offsets, uint32(from+k*len(text)))
-	}
-	for len(s.text) < from+size {
-		have := s.text[from:]
-		s.text = append(s.text, have[:min(len(have), from+size-len(s.text))]...)
-	}
-}
-
-// stringPage is a page of strings that knows its bounds; parquet-go would compare all of them.
-type stringPage struct {
-	parquet.Page
-	least, greatest parquet.Value
-}
-
-func (p stringPage) Bounds() (least, greatest parquet.Value, ok bool) {
-	return p.least, p.greatest, true
-}
-
-// bounds are the first and the last of some labels in the order of strings.
-func (c *column) bounds(x []float64) (least, greatest parquet.Value) {
+// labels makes a page of labels.
+func (s *scratch) labels(c *column, empty parquet.Page, values series, rows int) labelPage {
+	width := bits.Len(uint(len(c.labels) - 1)) // of an index
+	s.indices = append(s.indices[:0], byte(width))
 	used := make([]bool, len(c.labels))
-	for _, v := range x {
-		used[int(v)] = true
+	add := func(index float64, n int) { // as a run; ones that are short are what zstd is for
+		used[int(index)] = true
+		s.indices = binary.AppendUvarint(s.indices, uint64(n)<<1)
+		for rest := width; rest > 0; rest -= 8 {
+			s.indices = append(s.indices, byte(int(index)>>(width-rest)))
+		}
+	}
+	for _, r := range values.runs {
+		add(r.first, r.n)
+	}
+	for x := values.numbers; len(x) > 0; {
+		n := 1
+		for n < len(x) && x[n] == x[0] {
+			n++
+		}
+		add(x[0], n)
+		x = x[n:]
 	}
 	var found []string
 	for i, l := range c.labels {
@@ -352,7 +356,35 @@ func (c *column) bounds(x []float64) (least, greatest parquet.Value) {
 			found = append(found, l)
 		}
 	}
-	return parquet.ByteArrayValue([]byte(slices.Min(found))), parquet.ByteArrayValue([]byte(slices.Max(found)))
+	return labelPage{empty, rows, s.indices, slices.Min(found), slices.Max(found)}
+}
+
+// labelPage is a page of indices into the dictionary of a column of labels, run-length encoded.
+type labelPage struct {
+	parquet.Page    // an empty one
+	rows            int
+	indices         []byte
+	least, greatest string
+}
+
+func (p labelPage) NumRows() int64 { return int64(p.rows) }
+
+func (p labelPage) NumValues() int64 { return int64(p.rows) }
+
+func (p labelPage) Bounds() (least, greatest parquet.Value, ok bool) {
+	return parquet.ByteArrayValue([]byte(p.least)), parquet.ByteArrayValue([]byte(p.greatest)), true
+}
+
+func (p labelPage) Type() parquet.Type { return encoded{p.Page.Type(), p.indices} }
+
+// encoded is the type of a page that is encoded already.
+type encoded struct {
+	parquet.Type
+	page []byte
+}
+
+func (e encoded) Encode(dst []byte, _ encoding.Values, _ encoding.Encoding) ([]byte, error) {
+	return append(dst, e.page...), nil
 }
 
 // canonical makes all NaNs one, as engines differ in theirs.
@@ -467,28 +499,18 @@ var nulls [batch.ChunkSize]parquet.Value
 
 // encode encodes column k.
 func (g *group) encode(out *parquet.ColumnWriter, c *column, k int, s *scratch) error {
-	x, tokens, most := s.expand(g.data[k]), g.tokens, g.rows
-	switch {
-	case len(x) == 0:
+	tokens := g.tokens
+	if values := g.data[k]; values.numbers == nil && len(values.runs) == 0 {
 		tokens = nulls[:]
-	case c.kind == label:
-		most = labelPage
+	} else {
+		g.pages[k] = s.page(c, k, values, g.rows)
 	}
-	for at := 0; at < g.rows; at += most {
-		n := min(most, g.rows-at)
-		if len(x) > 0 {
-			g.pages[k] = s.page(c, k, x[at:at+n])
-		}
-		for left := n; left > 0; left -= len(tokens) {
-			if _, err := out.WriteRowValues(tokens[:min(left, len(tokens))]); err != nil {
-				return err
-			}
-		}
-		if err := out.Flush(); err != nil {
+	for left := g.rows; left > 0; left -= len(tokens) {
+		if _, err := out.WriteRowValues(tokens[:min(left, len(tokens))]); err != nil {
 			return err
 		}
 	}
-	return nil
+	return out.Flush()
 }
 
 // end writes what is left of the file, which has yet to be put in its place, and has it on the disk.

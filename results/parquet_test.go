@@ -22,6 +22,15 @@ var everyKind = []column{
 	{name: "given", kind: given}, {name: "nan", kind: double}, {name: "zero", kind: given}, {name: "optional", kind: optional},
 	{name: "null", kind: optional}, {name: "integer", kind: integer}, {name: "label", kind: label, labels: []string{"b", "", "a", "ünused"}},
 	{name: "given runs", kind: given}, {name: "integer runs", kind: integer}, {name: "label runs", kind: label, labels: []string{"ünused", "z", "a"}},
+	{name: "many labels", kind: label, labels: manyLabels()}, {name: "one label", kind: label, labels: []string{"one"}},
+}
+
+// manyLabels are more than a byte tells apart.
+func manyLabels() (labels []string) {
+	for i := range 300 {
+		labels = append(labels, fmt.Sprintf("label %d", i))
+	}
+	return labels
 }
 
 // writeEveryKind writes a file of random rows with so many threads, and returns the rows and the values as text, by column.
@@ -82,6 +91,10 @@ func randomNumbers(rnd *rand.Rand, col column, n, width int, onlyNaN bool) []flo
 			x[i] = float64(rnd.IntN(1<<width) - 1000)
 		case "label":
 			x[i] = float64(rnd.IntN(3))
+		case "many labels":
+			x[i] = float64(rnd.IntN(len(col.labels)))
+		case "one label":
+			x[i] = 0
 		default:
 			x[i] = rnd.Float64() - 0.5
 		}
@@ -174,17 +187,16 @@ func TestParquetFile(t *testing.T) {
 		}
 		for c, b := range have {
 			m := groups[g].Columns[c].MetaData
-			// So do the bounds of the one page of a column of numbers.
+			// So do the bounds of the one page of a column.
 			index, err := r.pq.RowGroups()[g].ColumnChunks()[c].ColumnIndex()
 			must(t, err)
-			if col := everyKind[c]; col.kind != label {
-				if index.NumPages() != 1 {
-					t.Errorf("row group %d, column %s: %d pages, want one", g, col.name, index.NumPages())
-				}
-				compare := r.pq.Schema().Fields()[c].Type().Compare
-				if !b.least.IsNull() && (compare(index.MinValue(0), b.least) > 0 || compare(index.MaxValue(0), b.greatest) < 0) {
-					t.Errorf("row group %d, column %s: a page from %v to %v with values from %v to %v", g, col.name, index.MinValue(0), index.MaxValue(0), b.least, b.greatest)
-				}
+			name := everyKind[c].name
+			if index.NumPages() != 1 {
+				t.Errorf("row group %d, column %s: %d pages, want one", g, name, index.NumPages())
+			}
+			compare := r.pq.Schema().Fields()[c].Type().Compare
+			if !b.least.IsNull() && (compare(index.MinValue(0), b.least) > 0 || compare(index.MaxValue(0), b.greatest) < 0) {
+				t.Errorf("row group %d, column %s: a page from %v to %v with values from %v to %v", g, name, index.MinValue(0), index.MaxValue(0), b.least, b.greatest)
 			}
 			nulls := int64(0)
 			if everyKind[c].name == "null" {
