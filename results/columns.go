@@ -46,12 +46,16 @@ func numbered(name string, n int, k kind) []column {
 	return cols
 }
 
-// sampleColumns are those of samples.parquet for n inputs.
-func sampleColumns(params []string, n int) []column {
+// sampleColumns are those of samples.parquet for n inputs, of a problem that names minima or does not.
+func sampleColumns(params []string, n int, minima bool) []column {
+	distance := absent
+	if minima {
+		distance = double
+	}
 	rest := []column{{name: "start", kind: integer}}
 	rest = append(rest, numbered("x0", n, given)...)
 	rest = append(rest, numbered("x", n, double)...)
-	rest = append(rest, column{name: "loss", kind: double}, column{name: "grad_norm", kind: double}, column{name: "distance", kind: optional},
+	rest = append(rest, column{name: "loss", kind: double}, column{name: "grad_norm", kind: double}, column{name: "distance", kind: distance},
 		column{name: "iterations", kind: integer}, column{name: "evaluations", kind: integer}, column{name: "fallbacks", kind: integer}, column{name: "status", kind: label})
 	return withParams(params, rest)
 }
@@ -82,7 +86,7 @@ func newSamples(dir, temp string, sw *batch.Sweep, labels []string, e *encoders)
 		s.results = append(s.results, fmt.Sprintf("x%d", i))
 	}
 	s.results = append(s.results, "loss", "grad_norm", "distance", "iteration", "evaluations", "fallbacks", "status")
-	columns := sampleColumns(paramNames(sw), p.N())
+	columns := sampleColumns(paramNames(sw), p.N(), len(p.Minima) > 0)
 	columns[0].labels, columns[len(columns)-1].labels = labels, statusLabels()
 	var err error
 	s.parquetFile, err = newParquet(filepath.Join(dir, samplesFile), temp, columns, e)
@@ -206,7 +210,7 @@ func openParquet(path string, columns []column) (*parquetReader, error) {
 	}
 	if err == nil {
 		same := func(have, want parquet.Field) bool {
-			return have.Name() == want.Name() && have.Leaf() && have.Type().Kind() == want.Type().Kind() && have.Optional() == want.Optional() && !have.Repeated()
+			return have.Name() == want.Name() && have.Leaf() && have.Type().Kind() == want.Type().Kind() && !have.Repeated()
 		}
 		if !slices.EqualFunc(r.pq.Schema().Fields(), schema("", columns, nil).Fields(), same) {
 			err = fmt.Errorf("the columns are not those of this sweep: %v", r.pq.Schema())

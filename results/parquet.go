@@ -100,7 +100,7 @@ type kind int
 const (
 	given    kind = iota // float64, neither NaN nor infinite
 	double               // float64
-	optional             // float64 or null
+	absent               // float64, null in every row
 	integer              // int64
 	label                // string, one of column.labels
 )
@@ -126,7 +126,7 @@ func (n noBounds) IndexPage(values, nulls int64, _, _ parquet.Value) {
 	n.ColumnIndexer.IndexPage(values, nulls, parquet.DoubleValue(math.Inf(-1)), parquet.DoubleValue(math.Inf(1)))
 }
 
-func (k kind) bounded() bool { return k != double && k != optional }
+func (k kind) bounded() bool { return k != double && k != absent }
 
 // base is parquet-go's type for the numbers.
 func (k kind) base() parquet.Type {
@@ -151,7 +151,7 @@ func (c *column) node(k int, groups []*group) parquet.Node {
 		return parquet.Compressed(parquet.Encoded(n, &parquet.DeltaBinaryPacked), &parquet.Uncompressed)
 	case label:
 		return parquet.Encoded(n, &parquet.RLEDictionary)
-	case optional:
+	case absent:
 		return parquet.Optional(parquet.Encoded(n, &parquet.Plain))
 	}
 	return parquet.Encoded(n, &parquet.Plain)
@@ -501,11 +501,10 @@ var nulls [batch.ChunkSize]parquet.Value
 
 // encode encodes column k.
 func (g *group) encode(out *parquet.ColumnWriter, c *column, k int, s *scratch) error {
-	tokens := g.tokens
-	if values := g.data[k]; values.numbers == nil && len(values.runs) == 0 {
-		tokens = nulls[:]
-	} else {
-		g.pages[k] = s.page(c, k, values, g.rows)
+	tokens := nulls[:]
+	if c.kind != absent {
+		tokens = g.tokens
+		g.pages[k] = s.page(c, k, g.data[k], g.rows)
 	}
 	for left := g.rows; left > 0; left -= len(tokens) {
 		if _, err := out.WriteRowValues(tokens[:min(left, len(tokens))]); err != nil {

@@ -19,8 +19,8 @@ import (
 
 // everyKind are columns of every kind, with what is rare in them.
 var everyKind = []column{
-	{name: "given", kind: given}, {name: "nan", kind: double}, {name: "zero", kind: given}, {name: "optional", kind: optional},
-	{name: "null", kind: optional}, {name: "integer", kind: integer}, {name: "label", kind: label, labels: []string{"b", "", "a", "ünused"}},
+	{name: "given", kind: given}, {name: "nan", kind: double}, {name: "zero", kind: given},
+	{name: "null", kind: absent}, {name: "integer", kind: integer}, {name: "label", kind: label, labels: []string{"b", "", "a", "ünused"}},
 	{name: "given runs", kind: given}, {name: "integer runs", kind: integer}, {name: "label runs", kind: label, labels: []string{"ünused", "z", "a"}},
 	{name: "many labels", kind: label, labels: manyLabels()}, {name: "one label", kind: label, labels: []string{"one"}},
 }
@@ -202,7 +202,7 @@ func TestParquetFile(t *testing.T) {
 			if everyKind[c].name == "null" {
 				nulls = groups[g].NumRows
 			}
-			if k := everyKind[c].kind; k == double || k == optional { // may have a NaN, of which bounds say nothing
+			if k := everyKind[c].kind; k == double || k == absent { // may have a NaN, of which bounds say nothing
 				b = bounds{}
 			}
 			if s := m.Statistics; !bytes.Equal(s.MinValue, b.least.Bytes()) || !bytes.Equal(s.MaxValue, b.greatest.Bytes()) {

@@ -167,7 +167,7 @@ func (f *Folder) Samples(yield func(*Sample) error) error {
 	path := filepath.Join(f.dir, samplesFile)
 	p := sw.Model.Problem()
 	n, np := p.N(), len(p.Params)
-	r, err := openParquet(path, sampleColumns(paramNames(sw), n))
+	r, err := openParquet(path, sampleColumns(paramNames(sw), n, len(p.Minima) > 0))
 	if err != nil {
 		return err
 	}

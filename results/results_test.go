@@ -287,9 +287,9 @@ func TestColumns(t *testing.T) {
 		return strings.Join(s, " ")
 	}
 	for _, c := range []struct{ got, want string }{
-		{names(sampleColumns([]string{"alpha", "b"}, 2)),
+		{names(sampleColumns([]string{"alpha", "b"}, 2, true)),
 			"method alpha b start x0_0 x0_1 x_0 x_1 loss grad_norm distance iterations evaluations fallbacks status"},
-		{names(sampleColumns([]string{"loss", "param_loss", "start"}, 1)),
+		{names(sampleColumns([]string{"loss", "param_loss", "start"}, 1, false)),
 			"method param_param_loss param_loss param_start start x0_0 x_0 loss grad_norm distance iterations evaluations fallbacks status"},
 		{names(pathColumns([]string{"alpha"}, 1, 2)), "method alpha start iteration x_0 y_0 y_1 loss status"},
 	} {
