@@ -35,7 +35,7 @@ const (
 )
 
 // unsaved is how long a new sweep, unless it is a shard, keeps no journal: what is done by then takes no longer to be run again than
-// what is lost with a process that dies later, and most sweeps end before.
+// what is lost with a process that dies later, and a sweep that ends before needs none.
 const unsaved = time.Second / 2
 
 // syncEvery is how much time a machine that loses its power can take from the journal; a killed process takes
