@@ -98,11 +98,11 @@ func (c *codec) Encode(dst, src []byte) ([]byte, error) {
 type kind int
 
 const (
-	given    kind = iota // float64, neither NaN nor infinite
-	double               // float64
-	absent               // float64, null in every row
-	integer              // int64
-	label                // string, one of column.labels
+	given   kind = iota // float64, neither NaN nor infinite
+	double              // float64
+	absent              // float64, null in every row
+	integer             // int64
+	label               // string, one of column.labels
 )
 
 // column describes a column.
