@@ -35,17 +35,16 @@ type tallies struct {
 	sw      *Sweep
 	spec    Spec
 	columns columns
+	memory  *memory
 	mu      sync.Mutex // guards what follows
 	open    []*tally   // by grid point; nil before its first sample and after its last
-	idle    []*tally   // of cells that are complete, to be used again
 	cells   []Cell
 	done    []bool
-	left    int // cells that are not complete
 }
 
-func newTallies(sw *Sweep, prog *program.Program, spec Spec) *tallies {
+func newTallies(sw *Sweep, prog *program.Program, spec Spec, m *memory) *tallies {
 	n := sw.Grid.Len()
-	return &tallies{sw: sw, spec: spec, columns: newColumns(prog), open: make([]*tally, n), cells: make([]Cell, n), done: make([]bool, n), left: n}
+	return &tallies{sw: sw, spec: spec, columns: newColumns(prog), memory: m, open: make([]*tally, n), cells: make([]Cell, n), done: make([]bool, n)}
 }
 
 // add counts a chunk's samples and returns how many converged.
@@ -62,12 +61,9 @@ func (ts *tallies) add(c *Chunk) (converged int64) {
 			cell := t.cell()
 			cell.Method, cell.Params = ts.spec, ts.sw.params(point)
 			t.reset()
+			ts.memory.tallies.put(t)
 			ts.mu.Lock()
 			ts.cells[point], ts.done[point], ts.open[point] = cell, true, nil
-			ts.idle = append(ts.idle, t)
-			if ts.left--; ts.left == 0 {
-				ts.idle = nil
-			}
 			ts.mu.Unlock()
 		}
 		at += k
@@ -81,9 +77,8 @@ func (ts *tallies) at(point int) *tally {
 	defer ts.mu.Unlock()
 	t := ts.open[point]
 	if t == nil {
-		if n := len(ts.idle); n > 0 {
-			t, ts.idle = ts.idle[n-1], ts.idle[:n-1]
-		} else {
+		var ok bool
+		if t, ok = ts.memory.tallies.take(); !ok {
 			t = newTally(ts.sw.Starts.Len(), ts.sw.Limits.Iterations, ts.columns.distance >= 0)
 		}
 		ts.open[point] = t

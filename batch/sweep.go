@@ -301,13 +301,16 @@ func (sw *Sweep) defaults() map[string]float64 {
 
 // params are all parameters at a grid point, in the problem's order.
 func (sw *Sweep) params(point int) []float64 {
-	at := sw.defaults()
-	for k, v := range sw.Grid.At(point) {
-		at[sw.Grid[k].Name] = v
-	}
+	at := sw.Grid.At(point)
 	var v []float64
 	for _, q := range sw.Model.Problem().Params {
-		v = append(v, at[q.Name])
+		x := q.Default
+		for k, a := range sw.Grid {
+			if a.Name == q.Name {
+				x = at[k]
+			}
+		}
+		v = append(v, x)
 	}
 	return v
 }
@@ -456,6 +459,9 @@ func each(ctx context.Context, threads, n int, work func(ctx context.Context, i 
 
 // cut is entries at..at+n-1 of each column.
 func cut(cols [][]float64, at, n int) [][]float64 {
+	if at == 0 && len(cols) > 0 && len(cols[0]) == n {
+		return cols // of a span of one chunk, which most are
+	}
 	r := make([][]float64, len(cols))
 	for i := range cols {
 		r[i] = cols[i][at : at+n]
