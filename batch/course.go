@@ -16,6 +16,8 @@ type course struct {
 	memory   memory
 	inOrder  *sequence // of spans, for Sink
 	ahead    sync.WaitGroup
+	// reference is the grid point that path deviations refer to.
+	reference func() int
 
 	mu       sync.Mutex // guards what follows
 	plans    []func() (*run, error)
@@ -40,7 +42,8 @@ func (o outcome) cells(err error) []Cell {
 }
 
 func newCourse(sw *Sweep) *course {
-	c := &course{sw: sw, progress: &meter{report: sw.Progress, now: Progress{Total: sw.owned()}}, inOrder: newSequence()}
+	c := &course{sw: sw, progress: &meter{report: sw.Progress, now: Progress{Total: sw.owned()}}, inOrder: newSequence(),
+		reference: sync.OnceValue(func() int { return sw.Grid.Reference(sw.defaults()) })}
 	for i, spec := range sw.Methods {
 		c.plans = append(c.plans, sync.OnceValues(func() (*run, error) { return c.plan(i, spec) }))
 	}
@@ -120,7 +123,7 @@ func (c *course) begin(ctx context.Context) error {
 	c.progress.method(r.tallies.spec)
 	c.plans[k] = nil // its machine code may go when it has run
 	if c.sw.Own == nil {
-		r.deviations = sync.OnceValues(func() (*deviations, error) { return c.sw.newDeviations(ctx, r.tallies.spec, &c.memory) })
+		r.deviations = sync.OnceValues(func() (*deviations, error) { return c.newDeviations(ctx, r.tallies.spec) })
 	}
 	ahead := slices.Clone(c.plans[k+1 : min(k+2, len(c.plans))])
 	c.ahead.Go(func() {

@@ -32,14 +32,15 @@ type deviations struct {
 }
 
 // newDeviations prepares the scores of a method and runs its reference paths.
-func (sw *Sweep) newDeviations(ctx context.Context, spec Spec, m *memory) (*deviations, error) {
+func (c *course) newDeviations(ctx context.Context, spec Spec) (*deviations, error) {
+	sw := c.sw
 	n, limits := sw.Model.Problem().N(), Limits{Iterations: min(pathIterations, sw.Limits.Iterations)}
 	prog, err := Compile(sw.Model, spec, Options{Limits: limits, DType: sw.DType, Split: sw.Split})
 	if err != nil {
 		return nil, err
 	}
 	d := &deviations{sw: sw, prog: prog, x: slotsOf(prog, "x", n), starts: min(pathStarts, sw.Starts.Len()),
-		rows: limits.Iterations + 1, of: make([]float64, sw.Grid.Len()), memory: m}
+		rows: limits.Iterations + 1, of: make([]float64, sw.Grid.Len()), memory: &c.memory}
 	for i := range d.of {
 		d.of[i] = math.NaN()
 	}
@@ -54,7 +55,7 @@ func (sw *Sweep) newDeviations(ctx context.Context, spec Spec, m *memory) (*devi
 	// As many grid points at a time as the engine wants samples, within the memory of a span.
 	numbers := len(prog.In) + len(prog.Results) + d.rows*n
 	d.piece = min(len(d.of), max(1, min(program.BatchSize(sw.Engine), spanBytes/(8*numbers))/d.starts))
-	return d, d.follow(ctx)
+	return d, d.follow(ctx, c.reference())
 }
 
 // next deals out a piece: grid points from..to-1, none when all are dealt.
@@ -93,14 +94,13 @@ func (d *deviations) run(ctx context.Context, from, to int) error {
 	return nil
 }
 
-// follow makes the reference paths.
-func (d *deviations) follow(ctx context.Context) error {
+// follow makes the reference paths, those of the given grid point.
+func (d *deviations) follow(ctx context.Context, point int) error {
 	n, slots := len(d.x), d.x
 	if s := d.prog.Slot("distance"); s >= 0 {
 		slots = append(slices.Clip(d.x), s)
 	}
 	b := d.room(1, slots)
-	point := d.sw.Grid.Reference(d.sw.defaults())
 	if err := d.trace(ctx, b, point, point+1); err != nil {
 		return err
 	}

@@ -54,7 +54,7 @@ type Sweep struct {
 	// Report then has no cells, for none is known to be complete.
 	Own func(method, chunk int) bool
 
-	starts Starts // what Starts gives, kept; see draw
+	starts Starts // what Starts gives, kept; see keep
 }
 
 // Chunk is a number of consecutive samples of one method.
@@ -269,17 +269,22 @@ func (sw *Sweep) Run(ctx context.Context) (*Report, error) {
 	if err := sw.ready(); err != nil {
 		return nil, err
 	}
-	if err := sw.draw(); err != nil {
-		return nil, err
-	}
+	draw := sw.keep()
 	p := sw.Model.Problem()
-	rep := &Report{Points: sw.Grid.Len(), Reference: sw.Grid.Reference(sw.defaults())}
+	rep := &Report{Points: sw.Grid.Len()}
 	for _, q := range p.Params {
 		rep.Params = append(rep.Params, q.Name)
 	}
 	c := newCourse(sw)
+	first := c.plans[0]
+	c.ahead.Go(func() { first() }) // while starts are drawn
+	if err := draw(); err != nil {
+		c.ahead.Wait()
+		return nil, err
+	}
 	err := crew(ctx, sw.threads(), c.work)
 	c.ahead.Wait()
+	rep.Reference = c.reference()
 	if err == nil {
 		err = c.failed
 	}
@@ -398,9 +403,9 @@ func (sw *Sweep) inputs(first int64, n int, params, x [][]float64, index []float
 // again for each grid point and method.
 const keptStarts = 1 << 22
 
-// draw sets sw.starts: sw.Starts, drawn once and kept where they are few. What Fill refuses it refuses before anything runs, for
-// it need not be asked again where programs make the starts.
-func (sw *Sweep) draw() error {
+// keep sets sw.starts: sw.Starts, drawn once and kept where they are few. They are drawn by what it returns. What Fill refuses that
+// refuses before anything runs, for it need not be asked again where programs make the starts.
+func (sw *Sweep) keep() (draw func() error) {
 	first, n, dims := 0, sw.Starts.Len(), sw.Model.Problem().N()
 	t := make(startTable, dims)
 	sw.starts = t
@@ -411,7 +416,7 @@ func (sw *Sweep) draw() error {
 	for i := range t {
 		t[i] = make([]float64, n)
 	}
-	return sw.Starts.Fill(first, t)
+	return func() error { return sw.Starts.Fill(first, t) }
 }
 
 // startTable is starts by coordinate: [coordinate][start].
