@@ -2,10 +2,9 @@ package batch
 
 import (
 	"math"
-	"math/bits"
-	"slices"
 	"sync"
 
+	"invar/internal/selection"
 	"invar/program"
 )
 
@@ -220,13 +219,14 @@ func number(key uint64) float64 {
 
 // quantile is the nearest-rank quantile of loss or distance, which it reorders.
 func (t *tally) quantile(x []uint64, q float64) float64 {
+	k := int(rank(int64(len(x)), q))
 	if !t.signed {
-		return orInf(math.Float64frombits(quantile(x, t.scratch, q)))
+		return orInf(math.Float64frombits(selection.Kth(x, t.scratch, k)))
 	}
 	for i, u := range x {
 		x[i] = key(u)
 	}
-	return number(quantile(x, t.scratch, q))
+	return number(selection.Kth(x, t.scratch, k))
 }
 
 // rank is the nearest rank of quantile q among n: the smallest k with k >= q n, from zero.
@@ -248,85 +248,4 @@ func histogramQuantile(counts []int64, q float64) float64 {
 		k -= c
 	}
 	return math.NaN()
-}
-
-// A sample of narrowSample numbers tells between which two of them a rank lies: those narrowMargin before and after
-// its place there. The margin is two and a half standard deviations of the rank of a median.
-const (
-	narrowSample = 64
-	narrowMargin = 10
-)
-
-// quantile is the nearest-rank quantile of x, which it reorders; scratch is as long.
-//
-// Two numbers of a small sample enclose the wanted one; what lies between them, about a third, is kept, in one pass without branches
-// that depend on the data; and so on (after R. W. Floyd and R. L. Rivest, "Expected time bounds for selection",
-// CACM 18, 1975). Hoare's selection does the rest, and all of it where the sample misleads.
-func quantile(x, scratch []uint64, q float64) uint64 {
-	k := int(rank(int64(len(x)), q))
-	for len(x) >= 4*narrowSample {
-		var sample [narrowSample]uint64
-		for i := range sample {
-			sample[i] = x[i*len(x)/narrowSample]
-		}
-		slices.Sort(sample[:])
-		lo, hi := uint64(0), uint64(math.MaxUint64)
-		at := k * narrowSample / len(x)
-		if at >= narrowMargin {
-			lo = sample[at-narrowMargin]
-		}
-		if at+narrowMargin < narrowSample {
-			hi = sample[at+narrowMargin]
-		}
-		below, kept := 0, 0
-		for _, v := range x {
-			d, less := bits.Sub64(v, lo, 0)
-			below += int(less)
-			scratch[kept] = v
-			_, outside := bits.Sub64(hi-lo, d, 0) // lo <= v <= hi: d wraps where v < lo
-			kept += 1 - int(outside)
-		}
-		if k < below || k >= below+kept {
-			break
-		}
-		if lo == hi {
-			return lo
-		}
-		if kept > len(x)/2 {
-			break
-		}
-		x, scratch, k = scratch[:kept], x, k-below
-	}
-	return hoare(x, k)
-}
-
-// hoare is the k-th smallest of x, which it reorders, by Hoare's selection.
-func hoare(x []uint64, k int) uint64 {
-	lo, hi := 0, len(x)-1
-	for lo < hi {
-		pivot := x[lo+(hi-lo)/2]
-		i, j := lo, hi
-		for i <= j {
-			for x[i] < pivot {
-				i++
-			}
-			for x[j] > pivot {
-				j--
-			}
-			if i <= j {
-				x[i], x[j] = x[j], x[i]
-				i++
-				j--
-			}
-		}
-		switch {
-		case k <= j:
-			hi = j
-		case k >= i:
-			lo = i
-		default:
-			return x[k]
-		}
-	}
-	return x[k]
 }
