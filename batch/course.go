@@ -68,6 +68,9 @@ func (c *course) plan(index int, spec Spec) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !sw.asked() {
+		prog.Results = counted(prog) // what nothing looks at need not be computed
+	}
 	r := &run{dealer: newDealer(sw, index, prog, &c.memory), tallies: newTallies(sw, prog, spec, &c.memory)}
 	r.exe, err = sw.Engine.Compile(r.dealer.runs)
 	return r, err

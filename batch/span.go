@@ -57,12 +57,11 @@ type dealer struct {
 
 func newDealer(sw *Sweep, method int, prog *program.Program, m *memory) *dealer {
 	d := &dealer{sw: sw, method: method, prog: prog, runs: prog, coords: sw.Model.Problem().N(), memory: m}
-	asked := sw.Sink != nil || sw.Load != nil || sw.Save != nil
 	_, kept := sw.starts.(startTable)
-	if program.BatchSize(sw.Engine) > 0 || program.MakesStarts(sw.Engine) && !asked && !kept {
+	if program.BatchSize(sw.Engine) > 0 || program.MakesStarts(sw.Engine) && !sw.asked() && !kept {
 		if made := making(prog, sw.Starts); made != nil {
 			d.runs = made
-			if !asked {
+			if !sw.asked() {
 				d.coords = 0
 			}
 		}
@@ -71,6 +70,9 @@ func newDealer(sw *Sweep, method int, prog *program.Program, m *memory) *dealer 
 	d.pieces = newPieces(d.chunks * ChunkSize)
 	return d
 }
+
+// asked reports whether somebody looks at the samples, and not only at their statistics.
+func (sw *Sweep) asked() bool { return sw.Sink != nil || sw.Load != nil || sw.Save != nil }
 
 // columns is how many columns a span has.
 func (d *dealer) columns() int {

@@ -2,15 +2,24 @@ package batch
 
 import (
 	"math"
+	"slices"
 	"sync"
 
 	"invar/internal/selection"
 	"invar/program"
 )
 
-// columns says where a program's results are in Batch.Out; -1: not there.
+// columns says where the results that statistics are made of are in Batch.Out; -1: not there.
 type columns struct {
 	loss, distance, iteration, evaluations, fallbacks, status int
+}
+
+// counted are the results of p that statistics are made of, but for such as are zero in every sample.
+func counted(p *program.Program) []int {
+	return slices.DeleteFunc(slices.Clone(p.Results), func(slot int) bool {
+		s := p.Slots[slot]
+		return s.Fixed || !slices.Contains([]string{"loss", "distance", "iteration", "evaluations", "fallbacks", "status"}, s.Name)
+	})
 }
 
 func newColumns(p *program.Program) columns {
@@ -138,7 +147,10 @@ func (t *tally) add(c columns, b *program.Batch, at, k, start int, seconds float
 	if t.distance != nil {
 		signed = copyBits(t.distance[start:start+k], col(c.distance)) || signed
 	}
-	fallbacks, evaluations := sum(col(c.fallbacks)), sum(col(c.evaluations))
+	evaluations, fallbacks := sum(col(c.evaluations)), int64(0)
+	if c.fallbacks >= 0 {
+		fallbacks = sum(col(c.fallbacks))
+	}
 
 	t.mu.Lock()
 	defer t.mu.Unlock()
