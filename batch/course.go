@@ -16,6 +16,8 @@ type course struct {
 	memory   memory
 	inOrder  *sequence // of spans, for Sink
 	ahead    sync.WaitGroup
+	// reference is the grid point that path deviations refer to.
+	reference func() int
 
 	mu       sync.Mutex // guards what follows
 	plans    []func() (*run, error)
@@ -40,7 +42,8 @@ func (o outcome) cells(err error) []Cell {
 }
 
 func newCourse(sw *Sweep) *course {
-	c := &course{sw: sw, progress: &meter{report: sw.Progress, now: Progress{Total: sw.owned()}}, inOrder: newSequence()}
+	c := &course{sw: sw, progress: &meter{report: sw.Progress, now: Progress{Total: sw.owned()}}, inOrder: newSequence(),
+		reference: sync.OnceValue(func() int { return sw.Grid.Reference(sw.defaults()) })}
 	for i, spec := range sw.Methods {
 		c.plans = append(c.plans, sync.OnceValues(func() (*run, error) { return c.plan(i, spec) }))
 	}
@@ -65,18 +68,18 @@ func (c *course) plan(index int, spec Spec) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &run{dealer: newDealer(sw, index, prog, &c.memory), tallies: newTallies(sw, prog, spec)}
-	if r.exe, err = sw.Engine.Compile(r.dealer.runs); err != nil || sw.Own != nil {
-		return r, err
+	if !sw.asked() {
+		prog.Results = counted(prog) // what nothing looks at need not be computed
 	}
-	r.deviations = sync.OnceValues(func() (*deviations, error) { return sw.newDeviations(spec) })
-	return r, nil
+	r := &run{dealer: newDealer(sw, index, prog, &c.memory), tallies: newTallies(sw, prog, spec, &c.memory)}
+	r.exe, err = sw.Engine.Compile(r.dealer.runs)
+	return r, err
 }
 
 // work does the next piece of work, and reports whether there may be more.
 func (c *course) work(ctx context.Context) (more bool, err error) {
 	c.mu.Lock()
-	do := c.next()
+	do := c.next(ctx)
 	c.mu.Unlock()
 	if do == nil {
 		return false, nil
@@ -85,7 +88,7 @@ func (c *course) work(ctx context.Context) (more bool, err error) {
 }
 
 // next deals out a piece of work, nil when all is dealt or a method cannot begin. What has been dealt by then comes to its end.
-func (c *course) next() func(context.Context) error {
+func (c *course) next(ctx context.Context) func(context.Context) error {
 	for {
 		if r := c.now; r != nil {
 			if s := r.dealer.next(); s != nil {
@@ -108,12 +111,12 @@ func (c *course) next() func(context.Context) error {
 		if c.failed != nil || len(c.outcomes) == len(c.plans) {
 			return nil
 		}
-		c.failed = c.begin()
+		c.failed = c.begin(ctx)
 	}
 }
 
-// begin makes the next method ready, and has its path deviations and the method after it compiled meanwhile.
-func (c *course) begin() error {
+// begin makes the next method ready, and has its path deviations prepared and the method after it compiled meanwhile.
+func (c *course) begin(ctx context.Context) error {
 	k := len(c.outcomes)
 	r, err := c.plans[k]()
 	if err != nil {
@@ -122,6 +125,9 @@ func (c *course) begin() error {
 	c.now, c.outcomes = r, append(c.outcomes, outcome{tallies: r.tallies})
 	c.progress.method(r.tallies.spec)
 	c.plans[k] = nil // its machine code may go when it has run
+	if c.sw.Own == nil {
+		r.deviations = sync.OnceValues(func() (*deviations, error) { return c.newDeviations(ctx, r.tallies.spec) })
+	}
 	ahead := slices.Clone(c.plans[k+1 : min(k+2, len(c.plans))])
 	c.ahead.Go(func() {
 		if r.deviations != nil {
@@ -137,7 +143,7 @@ func (c *course) begin() error {
 // span runs, delivers and counts the samples of a span.
 func (c *course) span(ctx context.Context, r *run, s *span) error {
 	r.dealer.furnish(s)
-	defer c.memory.put(s.columns)
+	defer c.memory.columns.put(s.columns)
 	if err := s.run(ctx, c.sw, r.exe, r.dealer.pieces); err != nil {
 		return err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"math"
 	"slices"
-	"sync"
 
 	"invar/program"
 )
@@ -26,22 +25,22 @@ type deviations struct {
 	piece  int       // grid points that are traced at a time
 	dealt  int       // grid points
 	of     []float64 // [grid point] the score; NaN as long as it is not known
-	rooms  sync.Pool // *program.Batch for a piece
+	memory *memory
 
-	once      sync.Once   // guards the making of what follows, by the first piece
 	reference [][]float64 // [start][row*coordinates+coordinate]
 	scale     []float64   // [start] what distances are relative to
-	err       error
 }
 
-func (sw *Sweep) newDeviations(spec Spec) (*deviations, error) {
+// newDeviations prepares the scores of a method and runs its reference paths.
+func (c *course) newDeviations(ctx context.Context, spec Spec) (*deviations, error) {
+	sw := c.sw
 	n, limits := sw.Model.Problem().N(), Limits{Iterations: min(pathIterations, sw.Limits.Iterations)}
 	prog, err := Compile(sw.Model, spec, Options{Limits: limits, DType: sw.DType, Split: sw.Split})
 	if err != nil {
 		return nil, err
 	}
 	d := &deviations{sw: sw, prog: prog, x: slotsOf(prog, "x", n), starts: min(pathStarts, sw.Starts.Len()),
-		rows: limits.Iterations + 1, of: make([]float64, sw.Grid.Len())}
+		rows: limits.Iterations + 1, of: make([]float64, sw.Grid.Len()), memory: &c.memory}
 	for i := range d.of {
 		d.of[i] = math.NaN()
 	}
@@ -56,8 +55,7 @@ func (sw *Sweep) newDeviations(spec Spec) (*deviations, error) {
 	// As many grid points at a time as the engine wants samples, within the memory of a span.
 	numbers := len(prog.In) + len(prog.Results) + d.rows*n
 	d.piece = min(len(d.of), max(1, min(program.BatchSize(sw.Engine), spanBytes/(8*numbers))/d.starts))
-	d.rooms.New = func() any { return d.room(d.piece, d.x) }
-	return d, nil
+	return d, d.follow(ctx, c.reference())
 }
 
 // next deals out a piece: grid points from..to-1, none when all are dealt.
@@ -69,12 +67,12 @@ func (d *deviations) next() (from, to int) {
 
 // run computes the scores of grid points from..to-1.
 func (d *deviations) run(ctx context.Context, from, to int) error {
-	d.once.Do(func() { d.err = d.follow(ctx) })
-	if d.err != nil {
-		return d.err
+	b, ok := d.memory.rooms.take()
+	if !ok {
+		b = d.room(d.piece, d.x)
 	}
-	b := d.rooms.Get().(*program.Batch)
-	defer d.rooms.Put(b)
+	defer d.memory.rooms.put(b)
+	b.Trace.Slots = d.x // of this method, whose room is as large as any other's
 	if err := d.trace(ctx, b, from, to); err != nil {
 		return err
 	}
@@ -96,19 +94,18 @@ func (d *deviations) run(ctx context.Context, from, to int) error {
 	return nil
 }
 
-// follow makes the reference paths.
-func (d *deviations) follow(ctx context.Context) error {
+// follow makes the reference paths, those of the given grid point.
+func (d *deviations) follow(ctx context.Context, point int) error {
 	n, slots := len(d.x), d.x
 	if s := d.prog.Slot("distance"); s >= 0 {
 		slots = append(slices.Clip(d.x), s)
 	}
 	b := d.room(1, slots)
-	point := d.sw.Grid.Reference(d.sw.defaults())
 	if err := d.trace(ctx, b, point, point+1); err != nil {
 		return err
 	}
 	for s := range d.starts {
-		var path []float64
+		path := make([]float64, 0, b.Trace.Len[s]*n)
 		for row := range slices.Chunk(b.Trace.Data[s][:b.Trace.Len[s]*len(slots)], len(slots)) {
 			path = append(path, row[:n]...)
 		}
@@ -143,13 +140,13 @@ func (d *deviations) trace(ctx context.Context, b *program.Batch, from, to int) 
 // farthest is the largest distance between points of n coordinates on two paths after the same number of iterations. A path that
 // has ended stays where it is.
 func farthest(a, b []float64, n int) float64 {
-	far, square := 0.0, 0.0 // square: of the largest among those that need no scaling
+	far, square := 0.0, -1.0 // square: of the largest among those that need no scaling
 	for i, j, rows := 0, 0, max(len(a), len(b))/n; rows > 0; rows-- {
 		p, q := a[i:i+n], b[j:j+n]
-		if d := squaredDistance(p, q); !scaleFree(d) {
-			far = max(far, distance(p, q))
-		} else if d > square {
+		if d := squaredDistance(p, q); d > square && scaleFree(d) {
 			square = d
+		} else if !(d <= square) {
+			far = max(far, distance(p, q))
 		}
 		if i+n < len(a) {
 			i += n
@@ -158,7 +155,7 @@ func farthest(a, b []float64, n int) float64 {
 			j += n
 		}
 	}
-	return max(far, math.Sqrt(square))
+	return max(far, math.Sqrt(max(square, 0)))
 }
 
 // distance is |a - b|; two points that are both not finite are as one. The squares are taken of differences scaled by a

@@ -6,6 +6,8 @@ import (
 	"sort"
 	"strings"
 	"testing"
+
+	"invar/internal/selection"
 )
 
 func TestParseRange(t *testing.T) {
@@ -206,7 +208,7 @@ func TestQuantilesOfMany(t *testing.T) {
 		"NaN":         func(i, _ int) float64 { return math.NaN() },
 		"some lost":   func(i, _ int) float64 { return []float64{rnd.Float64(), math.NaN(), math.Inf(1), math.Inf(-1)}[i%4] },
 		"misleading": func(i, n int) float64 { // the sample sees the smallest
-			if i*narrowSample%n < narrowSample {
+			if i*selection.SampleSize%n < selection.SampleSize {
 				return rnd.Float64()
 			}
 			return 1 + rnd.Float64()

@@ -63,7 +63,7 @@ func (sw *Sweep) tracePart(ctx context.Context, points []int, starts, rows int, 
 	if err := sw.ready(); err != nil {
 		return err
 	}
-	if err := sw.draw(); err != nil {
+	if err := sw.keep()(); err != nil {
 		return err
 	}
 	starts, rows = min(starts, sw.Starts.Len()), min(rows, sw.Limits.Iterations+1)

@@ -3,7 +3,6 @@ package batch
 import (
 	"context"
 	"runtime"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -58,12 +57,11 @@ type dealer struct {
 
 func newDealer(sw *Sweep, method int, prog *program.Program, m *memory) *dealer {
 	d := &dealer{sw: sw, method: method, prog: prog, runs: prog, coords: sw.Model.Problem().N(), memory: m}
-	asked := sw.Sink != nil || sw.Load != nil || sw.Save != nil
 	_, kept := sw.starts.(startTable)
-	if program.BatchSize(sw.Engine) > 0 || program.MakesStarts(sw.Engine) && !asked && !kept {
+	if program.BatchSize(sw.Engine) > 0 || program.MakesStarts(sw.Engine) && !sw.asked() && !kept {
 		if made := making(prog, sw.Starts); made != nil {
 			d.runs = made
-			if !asked {
+			if !sw.asked() {
 				d.coords = 0
 			}
 		}
@@ -72,6 +70,9 @@ func newDealer(sw *Sweep, method int, prog *program.Program, m *memory) *dealer 
 	d.pieces = newPieces(d.chunks * ChunkSize)
 	return d
 }
+
+// asked reports whether somebody looks at the samples, and not only at their statistics.
+func (sw *Sweep) asked() bool { return sw.Sink != nil || sw.Load != nil || sw.Save != nil }
 
 // columns is how many columns a span has.
 func (d *dealer) columns() int {
@@ -100,51 +101,61 @@ func (d *dealer) next() *span {
 
 // furnish gives a span its columns, which are to be given back to d.memory.
 func (d *dealer) furnish(s *span) {
-	s.columns = d.memory.take(d.columns() * s.n)
+	s.columns = d.memory.numbers(d.columns() * s.n)
 	rest := s.columns
-	columns := func(k int) [][]float64 {
-		c := make([][]float64, k)
-		for i := range c {
-			c[i], rest = rest[:s.n:s.n], rest[s.n:]
-		}
-		return c
+	columns := make([][]float64, d.columns())
+	for i := range columns {
+		columns[i], rest = rest[:s.n:s.n], rest[s.n:]
 	}
-	params, x := columns(len(d.prog.Param)), columns(d.coords)
-	drawn := slices.Concat(params, x)
-	s.in, s.out = drawn, columns(len(d.prog.Results))
+	params, results := len(d.prog.Param), len(d.prog.Results)
+	drawn := columns[: params+d.coords : params+d.coords]
+	s.in, s.out = drawn, columns[params+d.coords:][:results:results]
 	if d.runs != d.prog {
-		s.index = rest
-		s.in = slices.Concat(params, [][]float64{s.index})
+		s.index = columns[len(columns)-1]
+		s.in = append(columns[:params:params], s.index)
 	}
 	for k, c := range s.chunks {
 		c.Batch.In, c.Batch.Out = cut(drawn, k*ChunkSize, c.Batch.N), cut(s.out, k*ChunkSize, c.Batch.N)
 	}
 }
 
-// memory keeps the columns of spans for those to come, of other methods too.
+// memory keeps what has been used for those to come, of other methods too.
 type memory struct {
-	mu   sync.Mutex
-	free [][]float64
+	columns idle[[]float64] // of spans
+	tallies idle[*tally]
+	rooms   idle[*program.Batch] // of pieces of path deviations
 }
 
-// take gives n numbers, of any value.
-func (m *memory) take(n int) []float64 {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if k := len(m.free); k > 0 {
-		last := m.free[k-1]
-		m.free = m.free[:k-1]
-		if cap(last) >= n {
-			return last[:n]
-		}
+// numbers are n numbers, of any value, that m.columns may be given back.
+func (m *memory) numbers(n int) []float64 {
+	if c, ok := m.columns.take(); ok && cap(c) >= n {
+		return c[:n]
 	}
 	return make([]float64, n)
 }
 
-func (m *memory) put(c []float64) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.free = append(m.free, c)
+// idle is a stack of what is not in use.
+type idle[T any] struct {
+	mu   sync.Mutex
+	free []T
+}
+
+func (s *idle[T]) take() (t T, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	k := len(s.free) - 1
+	if k < 0 {
+		return t, false
+	}
+	t = s.free[k]
+	s.free = s.free[:k]
+	return t, true
+}
+
+func (s *idle[T]) put(t T) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.free = append(s.free, t)
 }
 
 // each calls work for the chunks k from first to end-1, several at a time. A span of one chunk has a thread of its own anyway.

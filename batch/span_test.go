@@ -147,6 +147,51 @@ func TestSpans(t *testing.T) {
 	}
 }
 
+// reporter is an engine that keeps the names of what the programs report that it compiles.
+type reporter struct {
+	cpu.Portable
+	mu    sync.Mutex
+	names [][]string
+}
+
+func (e *reporter) Compile(p *program.Program) (program.Executable, error) {
+	var names []string
+	for _, slot := range p.Results {
+		names = append(names, p.Slots[slot].Name)
+	}
+	e.mu.Lock()
+	e.names = append(e.names, names)
+	e.mu.Unlock()
+	return e.Portable.Compile(p)
+}
+
+// Where nobody looks at samples the engine reports of them what statistics are made of, and these are the same.
+func TestCountedOnly(t *testing.T) {
+	var want []batch.Cell
+	for _, looked := range []bool{true, false} {
+		e := &reporter{}
+		m := model(t, "exponential")
+		sw := &batch.Sweep{Model: m, Starts: drawn(t, m, 3000), Methods: specs(t, "gd,newton,bfgs"), Limits: batch.DefaultLimits(true), Engine: e}
+		if looked {
+			sw.Sink = func(*batch.Chunk) error { return nil }
+		}
+		cells := report(t, sw).Cells
+		if want == nil {
+			want = cells
+		}
+		if !slices.ContainsFunc(cells, func(c batch.Cell) bool { return c.Fallbacks > 0 }) {
+			t.Error("no cell has fallbacks")
+		}
+		cellsAre(t, fmt.Sprintf("looked at: %t", looked), cells, want)
+		both := slices.ContainsFunc(e.names, func(names []string) bool {
+			return slices.Contains(names, "loss") && slices.Contains(names, "x0")
+		})
+		if both != looked {
+			t.Errorf("looked at: %t: programs report %q", looked, e.names)
+		}
+	}
+}
+
 // The memory of what is in flight is bounded, whatever the engine wants.
 func TestSpanMemory(t *testing.T) {
 	sw := wideSweep(t, &wide{wish: 1 << 40})

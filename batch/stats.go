@@ -2,16 +2,24 @@ package batch
 
 import (
 	"math"
-	"math/bits"
 	"slices"
 	"sync"
 
+	"invar/internal/selection"
 	"invar/program"
 )
 
-// columns says where a program's results are in Batch.Out; -1: not there.
+// columns says where the results that statistics are made of are in Batch.Out; -1: not there.
 type columns struct {
 	loss, distance, iteration, evaluations, fallbacks, status int
+}
+
+// counted are the results of p that statistics are made of, but for such as are zero in every sample.
+func counted(p *program.Program) []int {
+	return slices.DeleteFunc(slices.Clone(p.Results), func(slot int) bool {
+		s := p.Slots[slot]
+		return s.Fixed || !slices.Contains([]string{"loss", "distance", "iteration", "evaluations", "fallbacks", "status"}, s.Name)
+	})
 }
 
 func newColumns(p *program.Program) columns {
@@ -35,17 +43,16 @@ type tallies struct {
 	sw      *Sweep
 	spec    Spec
 	columns columns
+	memory  *memory
 	mu      sync.Mutex // guards what follows
 	open    []*tally   // by grid point; nil before its first sample and after its last
-	idle    []*tally   // of cells that are complete, to be used again
 	cells   []Cell
 	done    []bool
-	left    int // cells that are not complete
 }
 
-func newTallies(sw *Sweep, prog *program.Program, spec Spec) *tallies {
+func newTallies(sw *Sweep, prog *program.Program, spec Spec, m *memory) *tallies {
 	n := sw.Grid.Len()
-	return &tallies{sw: sw, spec: spec, columns: newColumns(prog), open: make([]*tally, n), cells: make([]Cell, n), done: make([]bool, n), left: n}
+	return &tallies{sw: sw, spec: spec, columns: newColumns(prog), memory: m, open: make([]*tally, n), cells: make([]Cell, n), done: make([]bool, n)}
 }
 
 // add counts a chunk's samples and returns how many converged.
@@ -62,12 +69,9 @@ func (ts *tallies) add(c *Chunk) (converged int64) {
 			cell := t.cell()
 			cell.Method, cell.Params = ts.spec, ts.sw.params(point)
 			t.reset()
+			ts.memory.tallies.put(t)
 			ts.mu.Lock()
 			ts.cells[point], ts.done[point], ts.open[point] = cell, true, nil
-			ts.idle = append(ts.idle, t)
-			if ts.left--; ts.left == 0 {
-				ts.idle = nil
-			}
 			ts.mu.Unlock()
 		}
 		at += k
@@ -81,9 +85,8 @@ func (ts *tallies) at(point int) *tally {
 	defer ts.mu.Unlock()
 	t := ts.open[point]
 	if t == nil {
-		if n := len(ts.idle); n > 0 {
-			t, ts.idle = ts.idle[n-1], ts.idle[:n-1]
-		} else {
+		var ok bool
+		if t, ok = ts.memory.tallies.take(); !ok {
 			t = newTally(ts.sw.Starts.Len(), ts.sw.Limits.Iterations, ts.columns.distance >= 0)
 		}
 		ts.open[point] = t
@@ -144,7 +147,10 @@ func (t *tally) add(c columns, b *program.Batch, at, k, start int, seconds float
 	if t.distance != nil {
 		signed = copyBits(t.distance[start:start+k], col(c.distance)) || signed
 	}
-	fallbacks, evaluations := sum(col(c.fallbacks)), sum(col(c.evaluations))
+	evaluations, fallbacks := sum(col(c.evaluations)), int64(0)
+	if c.fallbacks >= 0 {
+		fallbacks = sum(col(c.fallbacks))
+	}
 
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -225,13 +231,14 @@ func number(key uint64) float64 {
 
 // quantile is the nearest-rank quantile of loss or distance, which it reorders.
 func (t *tally) quantile(x []uint64, q float64) float64 {
+	k := int(rank(int64(len(x)), q))
 	if !t.signed {
-		return orInf(math.Float64frombits(quantile(x, t.scratch, q)))
+		return orInf(math.Float64frombits(selection.Kth(x, t.scratch, k)))
 	}
 	for i, u := range x {
 		x[i] = key(u)
 	}
-	return number(quantile(x, t.scratch, q))
+	return number(selection.Kth(x, t.scratch, k))
 }
 
 // rank is the nearest rank of quantile q among n: the smallest k with k >= q n, from zero.
@@ -253,85 +260,4 @@ func histogramQuantile(counts []int64, q float64) float64 {
 		k -= c
 	}
 	return math.NaN()
-}
-
-// A sample of narrowSample numbers tells between which two of them a rank lies: those narrowMargin before and after
-// its place there. The margin is two and a half standard deviations of the rank of a median.
-const (
-	narrowSample = 64
-	narrowMargin = 10
-)
-
-// quantile is the nearest-rank quantile of x, which it reorders; scratch is as long.
-//
-// Two numbers of a small sample enclose the wanted one; what lies between them, about a third, is kept, in one pass without branches
-// that depend on the data; and so on (after R. W. Floyd and R. L. Rivest, "Expected time bounds for selection",
-// CACM 18, 1975). Hoare's selection does the rest, and all of it where the sample misleads.
-func quantile(x, scratch []uint64, q float64) uint64 {
-	k := int(rank(int64(len(x)), q))
-	for len(x) >= 4*narrowSample {
-		var sample [narrowSample]uint64
-		for i := range sample {
-			sample[i] = x[i*len(x)/narrowSample]
-		}
-		slices.Sort(sample[:])
-		lo, hi := uint64(0), uint64(math.MaxUint64)
-		at := k * narrowSample / len(x)
-		if at >= narrowMargin {
-			lo = sample[at-narrowMargin]
-		}
-		if at+narrowMargin < narrowSample {
-			hi = sample[at+narrowMargin]
-		}
-		below, kept := 0, 0
-		for _, v := range x {
-			d, less := bits.Sub64(v, lo, 0)
-			below += int(less)
-			scratch[kept] = v
-			_, outside := bits.Sub64(hi-lo, d, 0) // lo <= v <= hi: d wraps where v < lo
-			kept += 1 - int(outside)
-		}
-		if k < below || k >= below+kept {
-			break
-		}
-		if lo == hi {
-			return lo
-		}
-		if kept > len(x)/2 {
-			break
-		}
-		x, scratch, k = scratch[:kept], x, k-below
-	}
-	return hoare(x, k)
-}
-
-// hoare is the k-th smallest of x, which it reorders, by Hoare's selection.
-func hoare(x []uint64, k int) uint64 {
-	lo, hi := 0, len(x)-1
-	for lo < hi {
-		pivot := x[lo+(hi-lo)/2]
-		i, j := lo, hi
-		for i <= j {
-			for x[i] < pivot {
-				i++
-			}
-			for x[j] > pivot {
-				j--
-			}
-			if i <= j {
-				x[i], x[j] = x[j], x[i]
-				i++
-				j--
-			}
-		}
-		switch {
-		case k <= j:
-			hi = j
-		case k >= i:
-			lo = i
-		default:
-			return x[k]
-		}
-	}
-	return x[k]
 }

@@ -54,7 +54,7 @@ type Sweep struct {
 	// Report then has no cells, for none is known to be complete.
 	Own func(method, chunk int) bool
 
-	starts Starts // what Starts gives, kept; see draw
+	starts Starts // what Starts gives, kept; see keep
 }
 
 // Chunk is a number of consecutive samples of one method.
@@ -269,17 +269,22 @@ func (sw *Sweep) Run(ctx context.Context) (*Report, error) {
 	if err := sw.ready(); err != nil {
 		return nil, err
 	}
-	if err := sw.draw(); err != nil {
-		return nil, err
-	}
+	draw := sw.keep()
 	p := sw.Model.Problem()
-	rep := &Report{Points: sw.Grid.Len(), Reference: sw.Grid.Reference(sw.defaults())}
+	rep := &Report{Points: sw.Grid.Len()}
 	for _, q := range p.Params {
 		rep.Params = append(rep.Params, q.Name)
 	}
 	c := newCourse(sw)
+	first := c.plans[0]
+	c.ahead.Go(func() { first() }) // while starts are drawn
+	if err := draw(); err != nil {
+		c.ahead.Wait()
+		return nil, err
+	}
 	err := crew(ctx, sw.threads(), c.work)
 	c.ahead.Wait()
+	rep.Reference = c.reference()
 	if err == nil {
 		err = c.failed
 	}
@@ -301,13 +306,16 @@ func (sw *Sweep) defaults() map[string]float64 {
 
 // params are all parameters at a grid point, in the problem's order.
 func (sw *Sweep) params(point int) []float64 {
-	at := sw.defaults()
-	for k, v := range sw.Grid.At(point) {
-		at[sw.Grid[k].Name] = v
-	}
+	at := sw.Grid.At(point)
 	var v []float64
 	for _, q := range sw.Model.Problem().Params {
-		v = append(v, at[q.Name])
+		x := q.Default
+		for k, a := range sw.Grid {
+			if a.Name == q.Name {
+				x = at[k]
+			}
+		}
+		v = append(v, x)
 	}
 	return v
 }
@@ -395,9 +403,9 @@ func (sw *Sweep) inputs(first int64, n int, params, x [][]float64, index []float
 // again for each grid point and method.
 const keptStarts = 1 << 22
 
-// draw sets sw.starts: sw.Starts, drawn once and kept where they are few. What Fill refuses it refuses before anything runs, for
-// it need not be asked again where programs make the starts.
-func (sw *Sweep) draw() error {
+// keep sets sw.starts: sw.Starts, drawn once and kept where they are few. They are drawn by what it returns. What Fill refuses that
+// refuses before anything runs, for it need not be asked again where programs make the starts.
+func (sw *Sweep) keep() (draw func() error) {
 	first, n, dims := 0, sw.Starts.Len(), sw.Model.Problem().N()
 	t := make(startTable, dims)
 	sw.starts = t
@@ -408,7 +416,7 @@ func (sw *Sweep) draw() error {
 	for i := range t {
 		t[i] = make([]float64, n)
 	}
-	return sw.Starts.Fill(first, t)
+	return func() error { return sw.Starts.Fill(first, t) }
 }
 
 // startTable is starts by coordinate: [coordinate][start].
@@ -456,6 +464,9 @@ func each(ctx context.Context, threads, n int, work func(ctx context.Context, i 
 
 // cut is entries at..at+n-1 of each column.
 func cut(cols [][]float64, at, n int) [][]float64 {
+	if at == 0 && len(cols) > 0 && len(cols[0]) == n {
+		return cols // of a span of one chunk, which most are
+	}
 	r := make([][]float64, len(cols))
 	for i := range cols {
 		r[i] = cols[i][at : at+n]

@@ -873,7 +873,7 @@ func TestNativeRunBudget(t *testing.T) {
 				t.Errorf("%v: %d steps of strip %d in a call with %d for runs", v, n, s, budget)
 			}
 		}
-		x.release(w)
+		w.release()
 	}
 	if runs == 0 {
 		t.Error("no variant has runs")

@@ -6,13 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 )
 
 func cpuid(leaf, sub uint32) (a, b, c, d uint32)
 func xgetbv() uint32
 
-// sets are the instruction sets of this processor that the emitter knows, best first.
-func sets() ([]*isa, error) {
+// sets are the instruction sets of this processor that the emitter knows, best first. They are looked up once: in a virtual machine
+// each question to the processor takes microseconds.
+var sets = sync.OnceValues(func() ([]*isa, error) {
 	if n, _, _, _ := cpuid(0, 0); n < 7 {
 		return nil, errors.New("the processor has no AVX2")
 	}
@@ -44,4 +46,4 @@ func sets() ([]*isa, error) {
 		s = []*isa{&avx512, &avx2}
 	}
 	return s, nil
-}
+})

@@ -101,9 +101,6 @@ type nativeExecutable struct {
 	constMem []uint64 // aligned
 	portable func() (program.Executable, error)
 	watch    func(*frame) // for tests: called after each call of the code
-
-	mu   sync.Mutex
-	idle []*lanes
 }
 
 func newNativeExecutable(p *program.Program, n *native, threads int) (*nativeExecutable, error) {
@@ -134,7 +131,7 @@ func addressOf(m []uint64) uintptr {
 	return uintptr(unsafe.Pointer(&m[0]))
 }
 
-// lanes is what one core works on.
+// lanes is what one core works on and with.
 type lanes struct {
 	x         *nativeExecutable
 	frame     frame
@@ -154,17 +151,17 @@ type lanes struct {
 	done      <-chan struct{}
 }
 
+// idleLanes are *lanes that nobody works on: what one program has used is in the caches, and serves the next.
+var idleLanes sync.Pool
+
+// worker gives what a core needs to work on x. What is in its memory is of no account.
 func (x *nativeExecutable) worker() *lanes {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if n := len(x.idle); n > 0 {
-		w := x.idle[n-1]
-		x.idle = x.idle[:n-1]
-		return w
+	w, ok := idleLanes.Get().(*lanes)
+	if !ok {
+		w = &lanes{}
 	}
-	w := &lanes{x: x}
 	setupOut := len(x.stages.Setup.Out)
-	sizes := []int{ // bytes
+	sizes := [...]int{ // bytes
 		x.below + x.above, x.inputs * x.column(), max(x.columns(), setupOut+1) * x.poolPitch(), x.columns() * x.endedPitch(),
 		x.results * x.endedPitch(), 8 * max(x.inputs, x.results), x.strips * x.fixedStrip(), x.strips * x.movingStrip(), x.strips * x.movingStrip(),
 	}
@@ -173,30 +170,30 @@ func (x *nativeExecutable) worker() *lanes {
 		sizes[i] = (sizes[i]/8+7)&^7 + 8
 		total += sizes[i]
 	}
-	w.memory = aligned(total)
+	if len(w.memory) < total {
+		w.memory = aligned(total)
+	}
 	rest := w.memory
 	for i, s := range []*[]uint64{&w.scratch, &w.in, &w.pool, &w.ended, &w.results, &w.list, &w.fixed, &w.moving[0], &w.moving[1]} {
 		*s, rest = rest[:sizes[i]:sizes[i]], rest[sizes[i]:]
 	}
-	w.number = w.pool[(x.columns()-1)*x.poolPitch()/8:][:x.poolLen]
+	w.x, w.number = x, w.pool[(x.columns()-1)*x.poolPitch()/8:][:x.poolLen]
 	// Arrays and counters lie below the scratch register, slots from it on.
 	below := (x.below + 63) &^ 63
-	w.frame.scratch = addressOf(w.scratch) + uintptr(below)
-	w.frame.consts = addressOf(x.constMem)
+	w.frame = frame{
+		consts: addressOf(x.constMem), scratch: addressOf(w.scratch) + uintptr(below), all: w.all(),
+		pool: addressOf(w.pool), ended: addressOf(w.ended), fixed: addressOf(w.fixed),
+	}
 	if len(x.tables) > 0 {
 		w.frame.tables = uintptr(unsafe.Pointer(&x.tables[0]))
 	}
-	w.frame.all = w.all()
-	w.frame.pool = addressOf(w.pool)
-	w.frame.ended = addressOf(w.ended)
-	w.frame.fixed = addressOf(w.fixed)
 	return w
 }
 
-func (x *nativeExecutable) release(w *lanes) {
-	x.mu.Lock()
-	x.idle = append(x.idle, w)
-	x.mu.Unlock()
+// release gives w back.
+func (w *lanes) release() {
+	w.x, w.done = nil, nil
+	idleLanes.Put(w)
 }
 
 // Run implements program.Executable. Results of samples that are not finished are 0, their status among them.
@@ -349,7 +346,7 @@ func (w *lanes) begin() {
 // work runs samples until none are left or ctx ends; t is nil where no trace is wanted.
 func (x *nativeExecutable) work(ctx context.Context, b *program.Batch, t *tracing, next *atomic.Int64, threads int) error {
 	w := x.worker()
-	defer x.release(w)
+	defer w.release()
 	w.begin()
 	f := &w.frame
 	w.done = ctx.Done()

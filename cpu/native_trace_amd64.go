@@ -3,7 +3,6 @@
 package cpu
 
 import (
-	"math"
 	"math/bits"
 	"slices"
 
@@ -17,8 +16,8 @@ import (
 type tracing struct {
 	*program.Trace
 	state     []int   // columns of the lanes' state that the final function looks at
-	iteration int     // column of the results
-	columns   []int   // of the results, by Trace.Slots
+	iteration int     // where its column begins in lanes.results
+	columns   []int   // where the columns of Trace.Slots begin there
 	last      []int64 // [sample] iteration of the last row
 }
 
@@ -29,7 +28,8 @@ func (x *nativeExecutable) tracing(b *program.Batch) *tracing {
 	if x.stages.Ended || setup.Op != program.OpConst || int64(setup.Imm) >= 0 {
 		return nil
 	}
-	t := &tracing{Trace: b.Trace, iteration: slices.Index(x.p.Results, x.p.Iteration)}
+	pitch := x.endedPitch() / 8
+	t := &tracing{Trace: b.Trace, iteration: slices.Index(x.p.Results, x.p.Iteration) * pitch}
 	if t.iteration < 0 {
 		return nil
 	}
@@ -38,7 +38,7 @@ func (x *nativeExecutable) tracing(b *program.Batch) *tracing {
 		if c < 0 {
 			return nil
 		}
-		t.columns = append(t.columns, c)
+		t.columns = append(t.columns, c*pitch)
 	}
 	for i := range x.stages.Final.Instrs {
 		if in := &x.stages.Final.Instrs[i]; in.Op == program.OpInput {
@@ -57,12 +57,12 @@ func (x *nativeExecutable) tracing(b *program.Batch) *tracing {
 // for it.
 func (w *lanes) trace(t *tracing) bool {
 	x, width, pitch := w.x, w.x.width(), w.x.endedPitch()/8
-	moving := w.now()
+	moving, fixedStrip, movingStrip := w.now(), x.fixedStrip()/8, x.movingStrip()/8
 	for _, c := range t.state {
 		to := w.ended[c*pitch:]
-		from, at, strip := w.fixed, c*width, x.fixedStrip()/8
+		from, at, strip := w.fixed, c*width, fixedStrip
 		if c >= x.fixed {
-			from, at, strip = moving, (c-x.fixed)*width, x.movingStrip()/8
+			from, at, strip = moving, (c-x.fixed)*width, movingStrip
 		}
 		for s := range w.strips {
 			copy(to[s*width:(s+1)*width], from[at+s*strip:])
@@ -71,26 +71,32 @@ func (w *lanes) trace(t *tracing) bool {
 	if !w.report(0, w.strips*width) {
 		return false
 	}
-	iteration := floats(w.results[t.iteration*pitch:])
 	for s := range w.strips {
-		number := w.fixed[s*x.fixedStrip()/8+x.fixed*width:][:width]
-		for r := *w.running(s); r != 0; r &= r - 1 {
-			l := bits.TrailingZeros64(r)
-			i, sample := s*width+l, number[l]
-			it := int64(iteration[i])
-			if it == t.last[sample] {
-				continue
-			}
-			t.last[sample] = it
-			if it < 0 || it >= int64(t.Rows) {
-				continue
-			}
-			row := t.Data[sample][int(it)*len(t.columns):][:len(t.columns)]
-			for k, c := range t.columns {
-				row[k] = math.Float64frombits(w.results[c*pitch+i])
-			}
-			t.Len[sample] = max(t.Len[sample], int(it)+1)
-		}
+		t.record(*w.running(s), w.fixed[s*fixedStrip+x.fixed*width:][:width], floats(w.results[s*width:]))
 	}
 	return true
+}
+
+// record takes rows from the columns of results, for the running lanes of a strip with samples of the given numbers. It is apart from
+// trace because the compiler then has registers enough for it.
+//
+//go:noinline
+func (t *tracing) record(running uint64, number []uint64, results []float64) {
+	iteration := results[t.iteration:]
+	for r := running; r != 0; r &= r - 1 {
+		l := bits.TrailingZeros64(r)
+		sample, it := number[l], int64(iteration[l])
+		if it == t.last[sample] {
+			continue
+		}
+		t.last[sample] = it
+		if it < 0 || it >= int64(t.Rows) {
+			continue
+		}
+		row := t.Data[sample][int(it)*len(t.columns):]
+		for k, c := range t.columns {
+			row[k] = results[c+l]
+		}
+		t.Len[sample] = max(t.Len[sample], int(it)+1)
+	}
 }
