@@ -118,7 +118,7 @@ func (r *Run) saved() int64 {
 	return r.journal.samples
 }
 
-// breaking is an engine that cancels the sweep when it has run so many samples.
+// breaking is an engine that cancels the sweep when it has run so many samples; those whose paths are traced are not counted.
 type breaking struct {
 	cpu.Portable
 	program.Executable
@@ -132,8 +132,10 @@ func (b *breaking) Compile(p *program.Program) (program.Executable, error) {
 }
 
 func (b *breaking) Run(ctx context.Context, batch *program.Batch) error {
-	if *b.left -= batch.N; *b.left < 0 {
-		b.cancel()
+	if batch.Trace == nil {
+		if *b.left -= batch.N; *b.left < 0 {
+			b.cancel()
+		}
 	}
 	return b.Executable.Run(ctx, batch)
 }
