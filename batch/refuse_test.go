@@ -118,9 +118,9 @@ func TestCheckRefuses(t *testing.T) {
 	}
 	sw := newSweep(t, "square", "gd")
 	sw.Starts = batch.Points{{1, 2}, {3}}
-	says(sw.Check(), "start 1 has 1 numbers")
+	says(sw.Check(), "start 1 has 1 number;")
 	_, err := sw.Trace(context.Background())
-	says(err, "start 1 has 1 numbers")
+	says(err, "start 1 has 1 number;")
 
 	p, err := problem.Builtin("square")
 	if err != nil {

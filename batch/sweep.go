@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"invar/graph"
+	"invar/internal/plural"
 	"invar/program"
 )
 
@@ -180,7 +181,7 @@ func (sw *Sweep) Check() error {
 	if points, ok := sw.Starts.(Points); ok {
 		for i, x := range points {
 			if len(x) != p.N() {
-				return fmt.Errorf("batch: start %d has %d numbers; problem %s has %d inputs", i, len(x), p.Name, p.N())
+				return fmt.Errorf("batch: start %d has %s; problem %s has %s", i, plural.Of(len(x), "number"), p.Name, plural.Of(p.N(), "input"))
 			}
 		}
 	}
@@ -188,10 +189,14 @@ func (sw *Sweep) Check() error {
 	for _, a := range sw.Grid {
 		size *= float64(len(a.Values))
 	}
+	points := fmt.Sprintf("%.10g grid points", size)
+	if size == 1 {
+		points = "1 grid point"
+	}
 	if n, cells := sw.Starts.Len(), len(sw.Methods); size*float64(n)*float64(cells) > float64(MaxSamples) {
-		return fmt.Errorf("batch: %.10g grid points x %d starts x %d methods are %.3g samples; at most %d are allowed", size, n, cells, size*float64(n)*float64(cells), MaxSamples)
+		return fmt.Errorf("batch: %s x %s x %s are %.3g samples; at most %d are allowed", points, plural.Of(n, "start"), plural.Of(cells, "method"), size*float64(n)*float64(cells), MaxSamples)
 	} else if size*float64(cells) > MaxCells {
-		return fmt.Errorf("batch: %.10g grid points x %d methods are %.3g rows; at most %d are allowed", size, cells, size*float64(cells), MaxCells)
+		return fmt.Errorf("batch: %s x %s are %.3g rows; at most %d are allowed", points, plural.Of(cells, "method"), size*float64(cells), MaxCells)
 	} else if n > MaxStarts {
 		return fmt.Errorf("batch: %d starts; at most %d are allowed", n, MaxStarts)
 	}

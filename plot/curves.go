@@ -10,6 +10,7 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 
 	"invar/batch"
+	"invar/internal/plural"
 )
 
 // scale puts numbers on a linear axis or on a logarithmic one. With a unit it is linear below that
@@ -144,7 +145,7 @@ func curves(s *study) ([]*Figure, error) {
 	f := &Figure{Name: "iterations", panelHeight: 165, panels: [][]*plot.Plot{{upper}, {lower}},
 		Title: fmt.Sprintf("%s: iterations and convergence against %s%s", s.Sweep.Model.Problem().Name, s.name, comma(s.others())),
 		Caption: fmt.Sprintf("Medians are of the converged samples; a line stops where none converged. %s at each point. Where lines coincide, the thinner lies on the thicker.",
-			plural(s.starts(), "start"))}
+			plural.Of(s.starts(), "start"))}
 	for m := range s.specs {
 		l := methodLook(m)
 		width := taper(m, len(s.specs), 1.4, 3.6)
@@ -195,7 +196,7 @@ func (s *study) starts() int {
 // drawn says how many starts are drawn, and of how many.
 func (s *study) drawn(n int) string {
 	if all := s.Sweep.Starts; all != nil && n < all.Len() {
-		return fmt.Sprintf("the first %d of %s", n, plural(all.Len(), "start"))
+		return fmt.Sprintf("the first %d of %s", n, plural.Of(all.Len(), "start"))
 	}
-	return plural(n, "start")
+	return plural.Of(n, "start")
 }

@@ -628,11 +628,3 @@ func drawArrow(c *draw.Canvas, l look, width vg.Length, from, to vg.Point, kind 
 		c.Fill(tip(to))
 	}
 }
-
-// plural is "1 path", "2 paths".
-func plural(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}

@@ -9,6 +9,7 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 
 	"invar/batch"
+	"invar/internal/plural"
 )
 
 // space is the inputs or the outputs of the problem: what paths run through.
@@ -320,7 +321,7 @@ func paths(s *study) ([]*Figure, error) {
 	finish := func(name, title string, panels []*plot.Plot, captions []string, off, paths int, legend []entry) {
 		caption := "In x: " + captions[0] + ". In y: " + captions[1] + ". Dots are iterates."
 		if off > 0 {
-			caption += fmt.Sprintf(" %d of %s cut off at the frame.", off, plural(paths, "path"))
+			caption += fmt.Sprintf(" %d of %s cut off at the frame.", off, plural.Of(paths, "path"))
 			if off == 1 {
 				caption = strings.Replace(caption, " cut off", " is cut off", 1)
 			} else {

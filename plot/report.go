@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"invar/batch"
+	"invar/internal/plural"
 )
 
 //go:embed report/report.html report/report.css report/report.js
@@ -215,8 +216,8 @@ func (s *study) summary() string {
 	if sw.Starts != nil {
 		n = sw.Starts.Len()
 	}
-	t := fmt.Sprintf("%s, %s, %s, at most %s a sample", plural(len(s.specs), "method"), plural(sw.Grid.Len(), "grid point"),
-		plural(n, "start"), plural(sw.Limits.Iterations, "iteration"))
+	t := fmt.Sprintf("%s, %s, %s, at most %s a sample", plural.Of(len(s.specs), "method"), plural.Of(sw.Grid.Len(), "grid point"),
+		plural.Of(n, "start"), plural.Of(sw.Limits.Iterations, "iteration"))
 	for _, q := range []struct {
 		name  string
 		value float64

@@ -15,6 +15,7 @@ import (
 
 	"invar/batch"
 	"invar/graph"
+	"invar/internal/plural"
 	"invar/internal/version"
 	"invar/problem"
 	"invar/program"
@@ -144,13 +145,13 @@ func (s *Starts) batch(p *problem.Problem) (batch.Starts, error) {
 	if len(s.Points) > 0 {
 		for i, x := range s.Points {
 			if len(x) != p.N() {
-				return nil, fmt.Errorf("results: starts.points: point %d has %d numbers; problem %s has %d inputs", i, len(x), p.Name, p.N())
+				return nil, fmt.Errorf("results: starts.points: point %d has %s; problem %s has %s", i, plural.Of(len(x), "number"), p.Name, plural.Of(p.N(), "input"))
 			}
 		}
 		return batch.Points(s.Points), nil
 	}
 	if len(s.Box) != p.N() {
-		return nil, fmt.Errorf("results: starts.box has %d pairs; problem %s has %d inputs", len(s.Box), p.Name, p.N())
+		return nil, fmt.Errorf("results: starts.box has %s; problem %s has %s", plural.Of(len(s.Box), "pair"), p.Name, plural.Of(p.N(), "input"))
 	}
 	sampler, err := sampling.New(s.Sampler, s.Seed, s.Count, p.N())
 	if err != nil {

@@ -394,10 +394,9 @@ func (j *journal) close() error {
 	return nil
 }
 
-// discard ends a journal that is not needed any more: what it holds need not come to the disk.
-func (j *journal) discard() error {
+// forget says that the journal is not needed any more: what it holds need not come to the disk.
+func (j *journal) forget() {
 	j.mu.Lock()
+	defer j.mu.Unlock()
 	j.dirty = false
-	j.mu.Unlock()
-	return j.close()
 }

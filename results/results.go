@@ -12,6 +12,7 @@
 package results
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -51,7 +52,7 @@ func Open(dir string) (*Folder, error) {
 	}
 	f.summary = &summary{}
 	if err := json.Unmarshal(data, f.summary); err != nil {
-		return nil, fmt.Errorf("results: %s: %w", filepath.Join(dir, jsonFile), err)
+		return nil, fmt.Errorf("results: %s: %w; %s", filepath.Join(dir, jsonFile), err, f.repeat())
 	}
 	return f, nil
 }
@@ -75,7 +76,7 @@ func (f *Folder) Sweep() (*batch.Sweep, error) {
 	if f.sweep == nil {
 		sw, err := f.config.Sweep()
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("results: %s: %w", filepath.Join(f.dir, configFile), err)
 		}
 		f.sweep = sw
 	}
@@ -151,6 +152,51 @@ type Sample struct {
 	Iterations, Evaluations, Fallbacks int64
 }
 
+// check reports, as an error, a file of a complete folder that is missing or shorter than it was written. A Parquet file ends with
+// its description, so one that can be opened has its end.
+func (f *Folder) check() error {
+	sw, err := f.Sweep()
+	if err != nil {
+		return err
+	}
+	for _, open := range []func(*batch.Sweep) (*parquetReader, error){f.openSamples, f.openPaths} {
+		r, err := open(sw)
+		if err != nil {
+			return err
+		}
+		r.close()
+	}
+	path := filepath.Join(f.dir, csvFile)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("results: %w", err)
+	}
+	if n, want := bytes.Count(data, []byte("\n")), 1+len(f.summary.Results); n != want {
+		return fmt.Errorf("results: %s has %d whole lines, not %d", path, n, want)
+	}
+	return nil
+}
+
+// openSamples opens samples.parquet of a folder that is written.
+func (f *Folder) openSamples(sw *batch.Sweep) (*parquetReader, error) {
+	path := filepath.Join(f.dir, samplesFile)
+	p := sw.Model.Problem()
+	r, err := openParquet(path, sampleColumns(paramNames(sw), p.N(), len(p.Minima) > 0))
+	if err != nil {
+		return nil, err
+	}
+	if n := r.pq.NumRows(); n != f.summary.Done {
+		r.close()
+		return nil, fmt.Errorf("results: %s has %d rows; %s says %d", path, n, jsonFile, f.summary.Done)
+	}
+	return r, nil
+}
+
+func (f *Folder) openPaths(sw *batch.Sweep) (*parquetReader, error) {
+	p := sw.Model.Problem()
+	return openParquet(filepath.Join(f.dir, pathsFile), pathColumns(paramNames(sw), p.N(), p.M()))
+}
+
 // readRows is how many rows are read at once.
 const readRows = 4096
 
@@ -167,14 +213,11 @@ func (f *Folder) Samples(yield func(*Sample) error) error {
 	path := filepath.Join(f.dir, samplesFile)
 	p := sw.Model.Problem()
 	n, np := p.N(), len(p.Params)
-	r, err := openParquet(path, sampleColumns(paramNames(sw), n, len(p.Minima) > 0))
+	r, err := f.openSamples(sw)
 	if err != nil {
 		return err
 	}
 	defer r.close()
-	if n := r.pq.NumRows(); n != f.summary.Done {
-		return fmt.Errorf("results: %s has %d rows; %s says %d", path, n, jsonFile, f.summary.Done)
-	}
 	s := &Sample{Params: make([]float64, np), X0: make([]float64, n), X: make([]float64, n)}
 	label := batch.Labels(sw.Methods)
 	perMethod := int64(sw.Grid.Len()) * int64(sw.Starts.Len())
@@ -218,7 +261,7 @@ func (f *Folder) Paths() ([]batch.Path, error) {
 	}
 	p := sw.Model.Problem()
 	path := filepath.Join(f.dir, pathsFile)
-	r, err := openParquet(path, pathColumns(paramNames(sw), p.N(), p.M()))
+	r, err := f.openPaths(sw)
 	if err != nil {
 		return nil, err
 	}

@@ -55,10 +55,16 @@ type Run struct {
 	started time.Time
 
 	rows int64 // that an interrupted run left in samples.parquet
+
+	created  bool // by Create or Merge
+	made     bool // the folder, too
+	replaced bool // results that were in it
+	undone   bool
 }
 
 // Create makes a new result folder and writes config.toml. A folder that is not
-// empty is refused, or, with force, the results of an earlier sweep in it are removed.
+// empty is refused, or, with force, the results of an earlier sweep in it are replaced: they are kept in
+// partial/replaced until the new ones are complete, and are back if nothing comes of these.
 func Create(dir string, c *Config, force bool) (*Run, error) { return create(dir, c, force, nil) }
 
 func create(dir string, c *Config, force bool, sources []*journal) (_ *Run, err error) {
@@ -67,36 +73,38 @@ func create(dir string, c *Config, force bool, sources []*journal) (_ *Run, err 
 	if c, err = ParseConfig(configFile, text); err != nil {
 		return nil, err
 	}
-	r, id, err := newRun(dir, c)
+	sw, err := c.Sweep()
+	if err != nil {
+		return nil, err
+	}
+	r, id, err := newRun(dir, c, sw)
 	if err != nil {
 		return nil, err
 	}
 	r.sources = sources
 	entries, err := os.ReadDir(dir)
-	isNew := errors.Is(err, os.ErrNotExist)
+	r.made = errors.Is(err, os.ErrNotExist)
 	switch {
-	case isNew:
+	case r.made:
 	case err != nil:
 		return nil, fmt.Errorf("results: %w", err)
 	case len(entries) > 0 && !force:
 		return nil, fmt.Errorf("results: folder %s is not empty (it holds %s); choose another, go on with an interrupted sweep by --resume, or replace its results with --force", dir, entries[0].Name())
 	case len(entries) > 0:
-		if err := removeResults(dir); err != nil {
+		if err := setAside(dir); err != nil {
 			return nil, err
 		}
+		r.replaced = true
 	}
+	r.created = true
+	defer func() {
+		if err != nil {
+			err = r.undo(err)
+		}
+	}()
 	if err := os.MkdirAll(r.path(partialDir), 0o755); err != nil {
 		return nil, fmt.Errorf("results: %w", err)
 	}
-	defer func() {
-		if err != nil {
-			os.RemoveAll(r.path(partialDir))
-			os.Remove(r.path(configFile))
-			if isNew {
-				os.Remove(dir)
-			}
-		}
-	}()
 	if sources == nil {
 		if r.journal, err = createJournal(r.path(partialDir, journalFile), id, r.chunks()); err != nil {
 			return nil, err
@@ -114,21 +122,40 @@ func create(dir string, c *Config, force bool, sources []*journal) (_ *Run, err 
 	return r, nil
 }
 
-// PicturesDir is the folder, within a result folder, for the pictures made of it.
-const PicturesDir = "plots"
+// undo takes back what Create or Merge has written, because of err, which it returns.
+func (r *Run) undo(err error) error {
+	if failed := putBack(r.dir); failed != nil {
+		return fmt.Errorf("%w; and what was there before is not back: %v", err, failed)
+	}
+	if r.made {
+		os.Remove(r.dir)
+	}
+	r.undone = true
+	return err
+}
 
-// removeResults removes the files that a sweep writes, and the pictures of them, unless a sweep is writing them.
-func removeResults(dir string) error {
-	path := filepath.Join(dir, partialDir, journalFile)
-	if inUse(path) {
-		return fmt.Errorf("results: %s: %w", path, errInUse)
+// Undone reports whether a Run of Create or Merge has come to nothing: its folder is as it was before.
+func (r *Run) Undone() bool { return r.undone }
+
+// Drop gives up, because of err, a Run that Do has not been called on. That of Create or Merge is then Undone. It returns err.
+func (r *Run) Drop(err error) error {
+	r.close()
+	if r.created {
+		return r.undo(err)
 	}
-	for _, name := range []string{jsonFile, csvFile, samplesFile, pathsFile, runFile, partialDir, PicturesDir, configFile} {
-		if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
-			return fmt.Errorf("results: %w", err)
-		}
+	return err
+}
+
+// close closes the journals.
+func (r *Run) close() error {
+	var err error
+	if r.journal != nil {
+		err = r.journal.close()
 	}
-	return nil
+	for _, s := range r.sources {
+		s.close()
+	}
+	return err
 }
 
 // Resume opens the folder of a sweep that was interrupted. A complete folder is
@@ -138,33 +165,53 @@ func Resume(dir string) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	if f.Complete() {
-		// The process may have died between the last file and the end.
-		if !inUse(filepath.Join(dir, partialDir, journalFile)) {
-			os.RemoveAll(filepath.Join(dir, partialDir))
-		}
-		return nil, fmt.Errorf("results: folder %s: %w", dir, ErrComplete)
-	}
-	r, id, err := newRun(dir, f.config)
+	sw, err := f.Sweep()
 	if err != nil {
 		return nil, err
 	}
-	if f.summary != nil {
-		r.rows = f.summary.Done
+	path := filepath.Join(dir, partialDir, journalFile)
+	var damage error
+	if f.Complete() {
+		if damage = f.check(); damage == nil {
+			// The process may have died between the last file and the end.
+			if !inUse(path) {
+				os.RemoveAll(filepath.Join(dir, partialDir))
+			}
+			return nil, fmt.Errorf("results: folder %s: %w", dir, ErrComplete)
+		}
 	}
-	if err := os.MkdirAll(r.path(partialDir), 0o755); err != nil {
-		return nil, fmt.Errorf("results: %w", err)
-	}
-	path := r.path(partialDir, journalFile)
 	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
-		r.journal, err = createJournal(path, id, r.chunks())
-		return r, err
+		return nil, f.withoutJournal(damage)
+	}
+	r, id, err := newRun(dir, f.config, sw)
+	if err != nil {
+		return nil, err
+	}
+	if f.summary != nil && damage == nil {
+		r.rows = f.summary.Done
 	}
 	if r.journal, err = openJournal(path, id, r.chunks(), true); err != nil {
 		return nil, err
 	}
 	r.removeTemporaries()
 	return r, nil
+}
+
+// withoutJournal is why a sweep that has no journal cannot go on. The damage is that of a file, if there is any.
+func (f *Folder) withoutJournal(damage error) error {
+	_, err := os.Stat(filepath.Join(f.dir, partialDir))
+	switch {
+	case damage != nil:
+		return fmt.Errorf("%w; %s", damage, f.repeat())
+	case err == nil && f.summary == nil && f.config.Shard == Shard{}:
+		return fmt.Errorf("results: folder %s: a sweep merge was cut off here, and there is nothing to go on from; merge the shards again, with --force", f.dir)
+	}
+	return fmt.Errorf("results: folder %s has neither a complete %s nor %s to go on from; %s", f.dir, jsonFile, filepath.Join(partialDir, journalFile), f.repeat())
+}
+
+// repeat is what to do with a folder from which nothing can go on.
+func (f *Folder) repeat() string {
+	return fmt.Sprintf("run the sweep again: sweep --config %s --out %s --force", filepath.Join(f.dir, configFile), f.dir)
 }
 
 // ErrComplete says that nothing is left to be resumed.
@@ -180,11 +227,7 @@ func (r *Run) removeTemporaries() {
 	}
 }
 
-func newRun(dir string, c *Config) (*Run, fingerprint, error) {
-	sw, err := c.Sweep()
-	if err != nil {
-		return nil, fingerprint{}, err
-	}
+func newRun(dir string, c *Config, sw *batch.Sweep) (*Run, fingerprint, error) {
 	if n := total(sw); n > maxRows {
 		return nil, fingerprint{}, fmt.Errorf("results: %d samples; a folder holds %d at most: use fewer starts or a smaller grid", n, int64(maxRows))
 	}
@@ -273,32 +316,25 @@ func (s Shard) owns(chunks int64) func(method, chunk int) bool {
 }
 
 // Do runs what is left of the sweep and writes the folder's files. When ctx ends first it keeps the samples that
-// are finished, writes the files for them, and returns the cells that are complete with the context's error. The
+// are finished, writes the files for them, and returns the cells that are complete with the context's error. A merge
+// that does not come to its end, and a sweep that fails with nothing saved where it was to replace results, are Undone. The
 // Report of a shard has no cells.
 func (r *Run) Do(ctx context.Context) (*batch.Report, error) {
 	rep, err := r.do(ctx)
-	var closing error
-	if r.journal != nil {
-		if err == nil && r.config.Shard == (Shard{}) {
-			closing = r.journal.discard() // all is in the files
-		} else {
-			closing = r.journal.close()
-		}
+	whole := r.config.Shard == (Shard{})
+	if err == nil && whole && r.journal != nil {
+		r.journal.forget() // all is in the files
 	}
-	for _, s := range r.sources {
-		s.close()
-	}
-	if err == nil {
+	if closing := r.close(); err == nil {
 		err = closing
 	}
 	switch {
-	case r.sources != nil && err != nil:
-		// A merge takes no time worth keeping; its folder was made for it.
-		os.RemoveAll(r.path(partialDir))
-		os.Remove(r.path(configFile))
-		os.Remove(r.dir)
-	case err == nil && r.config.Shard == (Shard{}):
+	case err == nil && whole:
 		err = os.RemoveAll(r.path(partialDir))
+	case err == nil:
+		err = os.RemoveAll(r.path(partialDir, replacedDir))
+	case r.Merging() || r.replaced && r.journal.samples == 0 && ctx.Err() == nil:
+		err = r.undo(err)
 	}
 	return rep, err
 }

@@ -16,6 +16,7 @@ import (
 
 	"invar/batch"
 	"invar/graph"
+	"invar/internal/plural"
 	"invar/problem"
 )
 
@@ -435,11 +436,11 @@ func (c *checker) write(w io.Writer) error {
 	for i, q := range c.p.Params {
 		at = append(at, q.Name+" = "+exact(c.ordered[i]))
 	}
-	fmt.Fprintf(&b, "%s: %s, %s", c.p.Name, plural(c.p.N(), "input"), plural(c.p.M(), "output"))
+	fmt.Fprintf(&b, "%s: %s, %s", c.p.Name, plural.Of(c.p.N(), "input"), plural.Of(c.p.M(), "output"))
 	if len(at) > 0 {
 		b.WriteString("; at " + strings.Join(at, ", "))
 	}
-	fmt.Fprintf(&b, "\n%s in %s", plural(c.used, "random point"), boxText(c.p.Box))
+	fmt.Fprintf(&b, "\n%s in %s", plural.Of(c.used, "random point"), boxText(c.p.Box))
 	if c.infinite > 0 {
 		fmt.Fprintf(&b, "; y or L is not finite at %d of them", c.infinite)
 	}
@@ -460,7 +461,7 @@ func (c *checker) write(w io.Writer) error {
 		case r.count == 0:
 			state, note = "?     ", "finite differences say nothing at any point: kinks, or very steep"
 		case r.rough > 0:
-			note = fmt.Sprintf("but at %s, where finite differences say nothing", plural(r.rough, "point"))
+			note = fmt.Sprintf("but at %s, where finite differences say nothing", plural.Of(r.rough, "point"))
 		}
 		b.WriteString(strings.TrimRight(hang(fmt.Sprintf("%s  %-20s", state, r.name), note), " ") + "\n")
 	}

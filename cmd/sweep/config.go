@@ -13,6 +13,7 @@ import (
 	"invar/batch"
 	"invar/graph"
 	"invar/internal/nearest"
+	"invar/internal/plural"
 	"invar/problem"
 	"invar/results"
 	"invar/sampling"
@@ -169,7 +170,7 @@ func (c *config) points(cmd *cobra.Command, p *problem.Problem) (batch.Starts, e
 		for _, s := range c.start {
 			parts := strings.Split(s, ",")
 			if len(parts) != p.N() {
-				return nil, fmt.Errorf("--start %s has %s; problem %s has %s (%s)", s, plural(len(parts), "number"), p.Name, plural(p.N(), "input"), strings.Join(p.Inputs, ", "))
+				return nil, fmt.Errorf("--start %s has %s; problem %s has %s (%s)", s, plural.Of(len(parts), "number"), p.Name, plural.Of(p.N(), "input"), strings.Join(p.Inputs, ", "))
 			}
 			x := make([]float64, len(parts))
 			for i, t := range parts {

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"invar/batch"
+	"invar/internal/plural"
 	"invar/program"
 )
 
@@ -20,21 +21,21 @@ func dryRun(w io.Writer, sw *batch.Sweep, c *config) error {
 	field := func(name, format string, args ...any) {
 		fmt.Fprintf(&b, "%s\n", hang(fmt.Sprintf("%-12s", name), fmt.Sprintf(format, args...)))
 	}
-	field("problem", "%s: %s, %s", p.Name, plural(p.N(), "input"), plural(p.M(), "output"))
+	field("problem", "%s: %s, %s", p.Name, plural.Of(p.N(), "input"), plural.Of(p.M(), "output"))
 	onAxis := map[string]bool{}
 	for _, a := range sw.Grid {
 		onAxis[a.Name] = true
-		field("  "+a.Name, "%s: %s", plural(len(a.Values), "value"), listed(a.Values))
+		field("  "+a.Name, "%s: %s", plural.Of(len(a.Values), "value"), listed(a.Values))
 	}
 	for _, q := range p.Params {
 		if !onAxis[q.Name] {
 			field("  "+q.Name, "%s, its default", exact(q.Default))
 		}
 	}
-	field("grid", "%d points", points)
+	field("grid", "%s", plural.Of(int(points), "point"))
 	field("starts", "%d a point, %s", starts, describeStarts(sw, c))
 	l := sw.Limits
-	tests := []string{fmt.Sprintf("%d iterations", l.Iterations)}
+	tests := []string{plural.Of(l.Iterations, "iteration")}
 	for _, t := range []struct {
 		name  string
 		value float64
@@ -46,7 +47,7 @@ func dryRun(w io.Writer, sw *batch.Sweep, c *config) error {
 	field("limits", "%s", strings.Join(tests, ", "))
 	field("numbers", "%s", batch.DTypeName(sw.DType))
 	threads, _ := sw.InFlight(1)
-	field("engine", "%s, %s", sw.Engine.Name(), plural(threads, "thread"))
+	field("engine", "%s, %s", sw.Engine.Name(), plural.Of(threads, "thread"))
 
 	label := batch.Labels(sw.Methods)
 	t := &table{header: []string{"at most", "samples", "evaluations", "operations each", "operations"}, left: []int{0}}

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"fmt"
 	"io"
 	"slices"
@@ -33,7 +35,7 @@ const (
 
 // writeHelp prints the help of a command: what it does, usage, examples,
 // commands, and the flags in groups.
-func writeHelp(w io.Writer, cmd *cobra.Command) {
+func writeHelp(w io.Writer, cmd *cobra.Command) error {
 	var b strings.Builder
 	text := cmd.Long
 	if text == "" {
@@ -92,7 +94,8 @@ func writeHelp(w io.Writer, cmd *cobra.Command) {
 	if cmd.HasAvailableSubCommands() {
 		fmt.Fprintf(&b, "\n%s COMMAND --help tells more about a command.\n", cmd.CommandPath())
 	}
-	io.WriteString(w, b.String())
+	_, err := io.WriteString(w, b.String())
+	return err
 }
 
 // flagHelp is one flag with its description beside it, or below if there is no room.
@@ -156,10 +159,23 @@ func wrap(text, indent string, width int) string {
 	return strings.Join(out, "\n")
 }
 
-// finishTree gives every command of the tree the same help, the same errors and completion of
+// execute runs the command that the arguments name. Cobra checks no arguments before help, and takes no error from it.
+func execute(ctx context.Context, root *cobra.Command) error {
+	var help error
+	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
+		if cmd.HasAvailableSubCommands() {
+			help = noArgs(cmd, cmd.Flags().Args())
+		}
+		if help == nil {
+			help = writeHelp(cmd.OutOrStdout(), cmd)
+		}
+	})
+	return cmp.Or(root.ExecuteContext(ctx), help)
+}
+
+// finishTree gives every command of the tree the same errors and completion of
 // its flags.
 func finishTree(root *cobra.Command) {
-	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { writeHelp(cmd.OutOrStdout(), cmd) })
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpCommand(newHelp())
 	root.CompletionOptions.DisableDefaultCmd = true
@@ -182,7 +198,7 @@ func newHelp() *cobra.Command {
 			if len(rest) > 0 {
 				return noArgs(about, rest)
 			}
-			return about.Help()
+			return writeHelp(about.OutOrStdout(), about)
 		},
 	}
 }

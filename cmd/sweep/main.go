@@ -52,7 +52,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (code int
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	return exitCode(root.ExecuteContext(ctx), stderr)
+	return exitCode(execute(ctx, root), stderr)
 }
 
 // exitCode says what went wrong, and returns the exit code for it.
@@ -106,11 +106,11 @@ func usage(err error) error {
 
 func usagef(format string, args ...any) error { return usage(fmt.Errorf(format, args...)) }
 
-// plain takes the packages' names off a message.
+// plain takes the packages' names off a message, also behind the name of a file.
 func plain(err error) string {
 	s := err.Error()
 	for _, p := range []string{"batch: ", "problem: ", "formula: ", "graph: ", "program: ", "sampling: ", "results: ", "kernels: ", "cpu: "} {
-		s = strings.TrimPrefix(s, p)
+		s = strings.ReplaceAll(strings.TrimPrefix(s, p), ".toml: "+p, ".toml: ")
 	}
 	return s
 }

@@ -42,7 +42,7 @@ bytes as that of the undivided sweep. All shards must be there, complete, and of
 				c.engine = "gorgonia"
 			}
 			if err := c.setEngine(cmd, sw); err != nil {
-				return err
+				return run.Drop(err)
 			}
 			return o.do(cmd, &c, sw, run, print, stdout, stderr)
 		},

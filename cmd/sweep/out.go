@@ -155,7 +155,7 @@ func (o *output) run(cmd *cobra.Command, c *config, stdout, stderr io.Writer) er
 	}
 	run.Sweep().Threads = c.threads
 	if err := c.setEngine(cmd, run.Sweep()); err != nil {
-		return err
+		return run.Drop(err)
 	}
 	return o.do(cmd, c, run.Sweep(), run, print, stdout, stderr)
 }
@@ -272,7 +272,7 @@ func (o *output) do(cmd *cobra.Command, c *config, sw *batch.Sweep, run *results
 
 // hint says how to go on after a failure, if that is possible.
 func (o *output) hint(err error, run *results.Run) error {
-	if run == nil || run.Merging() {
+	if run == nil || run.Undone() {
 		return err
 	}
 	if _, serr := os.Stat(run.Dir()); serr != nil {

@@ -56,6 +56,18 @@ func TestOutputRefusals(t *testing.T) {
 		}
 		return file
 	}
+	damaged := filepath.Join(tmp, "damaged")
+	if err := os.CopyFS(damaged, os.DirFS(done)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(filepath.Join(damaged, "samples.parquet"), 100); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{"setting", "plotted"} {
+		if err := os.Mkdir(filepath.Join(tmp, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
 	out := filepath.Join(tmp, "out")
 	for _, c := range []struct {
 		args []string
@@ -80,11 +92,14 @@ func TestOutputRefusals(t *testing.T) {
 		{[]string{"--config", filepath.Join(done, "config.toml"), "--param", "beta=1"}, "beta"},
 		{[]string{"--config", edited("setting", "lr = 0.02", "lr = -1.0")}, "setting.toml: method gd: lr=-1"},
 		{[]string{"--config", edited("sampler", `"uniform"`, `"even"`)}, `sampler.toml: no sampler "even"`},
-		{[]string{"--config", edited("pairs", "box = [[-3.0, 3.0], ", "box = [")}, "pairs.toml: starts.box has 1 pair"},
+		{[]string{"--config", edited("pairs", "box = [[-3.0, 3.0], ", "box = [")}, "pairs.toml: starts.box has 1 pair;"},
 		{[]string{"--config", edited("wide", "box = [[-3.0, 3.0], ", "box = [[-1.7e308, 1.7e308], ")}, "wide.toml: starts.box[0]"},
+		{[]string{"--resume", damaged}, "run the sweep again: sweep --config " + filepath.Join(damaged, "config.toml") + " --out " + damaged + " --force"},
+		{[]string{"--resume", filepath.Dir(edited("setting/config", "lr = 0.02", "lr = -1.0"))}, "setting/config.toml: method gd: lr=-1"},
 		{[]string{"--resume", tmp}, "is not a result folder"},
 		{[]string{"--resume", done, "--alpha", "1"}, "--alpha is given with --resume"},
 		{[]string{"--resume", done, "--out", out}, "--out is given with --resume"},
+		{[]string{"plot", filepath.Dir(edited("plotted/config", "lr = 0.02", "lrr = 1.0"))}, "plotted/config.toml: method gd has no setting"},
 		{[]string{"merge"}, "no folders to merge"},
 		{[]string{"merge", done}, "--out is needed"},
 		{[]string{"merge", done, "--out", out}, "is not a shard"},

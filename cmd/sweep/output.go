@@ -12,6 +12,7 @@ import (
 
 	"invar/batch"
 	"invar/internal/nearest"
+	"invar/internal/plural"
 	"invar/results"
 )
 
@@ -213,7 +214,7 @@ func notes(w io.Writer, rep *batch.Report) error {
 		if total[st] == 0 || st == batch.Converged {
 			continue
 		}
-		if _, err := io.WriteString(w, gap+wrap(fmt.Sprintf("%s: %s (%s). %s.", plural(total[st], "sample"), st, st.Predicate(), upperFirst(st.Remedy())), "", min(columns(w), longLine))+"\n"); err != nil {
+		if _, err := io.WriteString(w, gap+wrap(fmt.Sprintf("%s: %s (%s). %s.", plural.Of(total[st], "sample"), st, st.Predicate(), upperFirst(st.Remedy())), "", min(columns(w), longLine))+"\n"); err != nil {
 			return err
 		}
 		gap = ""

@@ -17,6 +17,7 @@ import (
 
 	"invar/batch"
 	"invar/internal/nearest"
+	"invar/internal/plural"
 )
 
 // Bounds on a file of starts.
@@ -108,7 +109,7 @@ func parseCSV(data []byte, inputs []string) (batch.Points, error) {
 		}
 		if len(fields) != len(inputs) {
 			return nil, fmt.Errorf("row %d has %s; the problem has %s: %s", row,
-				plural(len(fields), "column"), plural(len(inputs), "input"), strings.Join(inputs, ", "))
+				plural.Of(len(fields), "column"), plural.Of(len(inputs), "input"), strings.Join(inputs, ", "))
 		}
 		x := make([]float64, len(inputs))
 		for i, s := range fields {
@@ -154,7 +155,7 @@ func header(fields, inputs []string) ([]int, error) {
 		column[i] = at
 	}
 	if len(fields) != len(inputs) {
-		return nil, fmt.Errorf("the header names %s; the problem has %s: %s", plural(len(fields), "column"), plural(len(inputs), "input"), strings.Join(inputs, ", "))
+		return nil, fmt.Errorf("the header names %s; the problem has %s: %s", plural.Of(len(fields), "column"), plural.Of(len(inputs), "input"), strings.Join(inputs, ", "))
 	}
 	return column, nil
 }
@@ -234,14 +235,6 @@ func shapeText(shape []int) string {
 	return "(" + strings.Join(s, ", ") + ")"
 }
 
-// plural is "1 column", "2 columns".
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return strconv.Itoa(n) + " " + noun + "s"
-}
-
 // parseBox reads --box: lo:hi for all of n coordinates, or lo:hi,lo:hi,... one each.
 func parseBox(s string, inputs []string) ([][2]float64, error) {
 	bad := func(format string, args ...any) ([][2]float64, error) {
@@ -249,7 +242,7 @@ func parseBox(s string, inputs []string) ([][2]float64, error) {
 	}
 	parts := strings.Split(s, ",")
 	if len(parts) != 1 && len(parts) != len(inputs) {
-		return bad("%s for %s", plural(len(parts), "range"), plural(len(inputs), "input"))
+		return bad("%s for %s", plural.Of(len(parts), "range"), plural.Of(len(inputs), "input"))
 	}
 	box := make([][2]float64, len(inputs))
 	for i, part := range parts {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"invar/internal/plural"
 	"invar/internal/version"
 )
 
@@ -23,7 +24,7 @@ func newVersion(stdout io.Writer) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var b strings.Builder
 			fmt.Fprintf(&b, "sweep %s\n", version.String())
-			fmt.Fprintf(&b, "go         %s %s/%s, %d processors\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
+			fmt.Fprintf(&b, "go         %s %s/%s, %s\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, plural.Of(runtime.NumCPU(), "processor"))
 			var build []string
 			for _, s := range [][2]string{{"vcs.revision", "commit "}, {"vcs.time", "of "}, {"-tags", "tags "}, {"CGO_ENABLED", "cgo "}, {"GOAMD64", "GOAMD64 "}} {
 				if v := buildSetting(s[0]); v != "" {
