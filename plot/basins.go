@@ -4,15 +4,24 @@ import (
 	"fmt"
 	"image/color"
 	"math"
+	"strconv"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
 
 	"invar/batch"
 )
 
-// basinColors tell minima apart; further ones share the last.
-var basinColors = []color.RGBA{okabeIto[0], okabeIto[4], okabeIto[2], okabeIto[3], okabeIto[5], okabeIto[1]}
+// basinColors tell minima apart, also in grey: they are near okabeIto's, in steps of lightness. Further minima share the last.
+var basinColors = []color.RGBA{
+	{0, 95, 170, 255},    // blue
+	{235, 165, 30, 255},  // orange
+	{95, 20, 85, 255},    // plum
+	{30, 170, 125, 255},  // green
+	{250, 235, 110, 255}, // yellow
+	{150, 210, 245, 255}, // pale blue
+}
 
 var (
 	elsewhereColor = okabeIto[6]
@@ -148,7 +157,7 @@ func basins(s *study) ([]*Figure, error) {
 		for _, c := range []int{lost, elsewhere, 0, 1, 2, 3, 4, 5} {
 			q.Add(basinMark(c, radius, groups[c]))
 		}
-		q.Add(dots{plane(minima), minimumGlyph}, border{})
+		q.Add(dots{plane(minima), minimumGlyph}, numbers{plane(minima), len(basinColors)}, border{})
 		row = append(row, q)
 	}
 	for len(row)%cols != 0 {
@@ -161,9 +170,9 @@ func basins(s *study) ([]*Figure, error) {
 		if !seen[c] || c >= len(minima) {
 			continue
 		}
-		at := fmt.Sprintf("reached (%s, %s)", short(minima[c][0]), short(minima[c][1]))
+		at := fmt.Sprintf("%d: reached (%s, %s)", c+1, short(minima[c][0]), short(minima[c][1]))
 		if c == len(basinColors)-1 && len(minima) > len(basinColors) {
-			at = "reached another minimum"
+			at = fmt.Sprintf("%d: reached another minimum", c+1)
 		}
 		f.legend = append(f.legend, basinMark(c, 3, nil).entry(at))
 	}
@@ -204,6 +213,29 @@ func basinMark(class int, radius vg.Length, points [][2]float64) speckle {
 		return speckle{points, elsewhereColor, radius, false}
 	}
 	return speckle{points, basinColors[class], radius, false}
+}
+
+// numbers are those of points, counted from 1, beside them; the last one stands for all that follow.
+type numbers struct {
+	points [][2]float64
+	most   int
+}
+
+// Plot implements plot.Plotter.
+func (n numbers) Plot(c draw.Canvas, p *plot.Plot) {
+	tx, ty := p.Transforms(&c)
+	v := inside(p)
+	for i, q := range n.points {
+		if !v.contains(q[0], q[1]) {
+			continue
+		}
+		label, at := strconv.Itoa(min(i+1, n.most)), vg.Point{X: tx(q[0]) + 5, Y: ty(q[1]) + 2}
+		for k := range 8 { // a white edge, as that of markers
+			sin, cos := math.Sincos(float64(k) * math.Pi / 4)
+			c.FillText(textStyle(textSize, true, color.White), vg.Point{X: at.X + vg.Length(1.2*cos), Y: at.Y + vg.Length(1.2*sin)}, label)
+		}
+		c.FillText(textStyle(textSize, true, ink), at, label)
+	}
 }
 
 // plane are the first two coordinates of points.

@@ -147,7 +147,7 @@ func curves(s *study) ([]*Figure, error) {
 		Caption: fmt.Sprintf("Medians are of the converged samples; a line stops where none converged. %s at each point. Where lines coincide, the thinner lies on the thicker.",
 			plural.Of(s.starts(), "start"))}
 	for m := range s.specs {
-		l := methodLook(m)
+		l := s.looks[m]
 		width := taper(m, len(s.specs), 1.4, 3.6)
 		for _, q := range []struct {
 			p    *plot.Plot

@@ -280,6 +280,7 @@ type study struct {
 	line
 	specs   []batch.Spec // resolved
 	labels  []string     // by method
+	looks   []look       // by method
 	params  [][]float64  // by point
 	cells   [][]*batch.Cell
 	paths   [][][]*batch.Path // [method][point]
@@ -314,7 +315,7 @@ func newStudy(d *Data, o Options) (*study, error) {
 		s.paths = append(s.paths, make([][]*batch.Path, len(s.points)))
 		s.samples = append(s.samples, make([][]*Sample, len(s.points)))
 	}
-	s.labels = labels(s.specs)
+	s.labels, s.looks = labels(s.specs), methodLooks(s.specs)
 	find := func(spec batch.Spec, params []float64) (int, int, bool) {
 		spec, err := spec.Resolve(p)
 		if err != nil {

@@ -78,7 +78,7 @@ func landscapes(s *study) ([]*Figure, error) {
 	}
 	for m := range s.specs {
 		if drawn[m] {
-			f.legend = append(f.legend, arrowEntry(s.labels[m], methodLook(m), taper(m, len(s.specs), 1.4, 4), exactHead))
+			f.legend = append(f.legend, arrowEntry(s.labels[m], s.looks[m], taper(m, len(s.specs), 1.4, 4), exactHead))
 		}
 	}
 	grey := look{color: faint}
@@ -146,7 +146,7 @@ func (s *study) landscape(point, start int, list []*batch.Path, methods []int) (
 			none = append(none, methods[i])
 			continue
 		}
-		a := arrow{sp.at(path, 0), sp.at(path, 1), methodLook(methods[i]), taper(methods[i], len(s.specs), 1.4, 4)}
+		a := arrow{sp.at(path, 0), sp.at(path, 1), s.looks[methods[i]], taper(methods[i], len(s.specs), 1.4, 4)}
 		if _, _, kind, ok := a.place(about, p); ok {
 			heads = append(heads, kind)
 		} else {

@@ -339,7 +339,7 @@ func paths(s *study) ([]*Figure, error) {
 		var looks []look
 		var legend []entry
 		for i, m := range which {
-			l := methodLook(m)
+			l := s.looks[m]
 			looks = append(looks, l)
 			legend = append(legend, methodEntry(s.labels[m], look{l.color, l.dash, markers[0]}, taper(i, len(which), 1.2, 3)))
 		}
@@ -356,7 +356,7 @@ func paths(s *study) ([]*Figure, error) {
 		if len(list) == 0 {
 			continue
 		}
-		l := methodLook(m)
+		l := s.looks[m]
 		l.dash = nil
 		looks := make([]look, len(list))
 		for i := range looks {

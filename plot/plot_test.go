@@ -7,11 +7,13 @@ import (
 	"encoding/xml"
 	"errors"
 	"fmt"
+	"image/color"
 	"image/png"
 	"io"
 	"math"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -386,24 +388,69 @@ func TestClip(t *testing.T) {
 	}
 }
 
-// Methods can be told apart by more than colour.
+// Methods can be told apart by more than colour, also where they come with several settings.
 func TestLooks(t *testing.T) {
-	seen := map[string]int{}
-	for i := range batch.Methods() {
-		l := methodLook(i)
-		for _, k := range []string{fmt.Sprint(l.color, l.dash), fmt.Sprint(l.color, l.marker.name)} {
-			if j, ok := seen[k]; ok {
-				t.Errorf("methods %d and %d look alike: %s", j, i, k)
-			}
-			seen[k] = i
+	var all, settings []batch.Spec
+	for _, m := range batch.Methods() {
+		all = append(all, batch.Spec{Method: m})
+		if !slices.Contains(lookOrder, m.Name) {
+			t.Errorf("method %s has no look of its own", m.Name)
 		}
 	}
-	colors := map[any]bool{}
 	for i := range 8 {
-		colors[methodLook(i).color] = true
+		settings = append(settings, batch.Spec{Method: all[0].Method, Set: map[string]float64{"lr": float64(i + 1)}})
 	}
-	if len(colors) != 8 {
-		t.Errorf("%d colours for the first 8 methods", len(colors))
+	for _, list := range [][]batch.Spec{all, settings, append(settings, all[1:]...)} {
+		seen := map[string]string{}
+		for i, l := range methodLooks(list) {
+			for _, k := range []string{fmt.Sprint(l.color, l.dash), fmt.Sprint(l.color, l.marker.name)} {
+				if other, ok := seen[k]; ok {
+					t.Errorf("%s and %s look alike: %s", other, list[i], k)
+				}
+				seen[k] = list[i].String()
+			}
+		}
+	}
+	for _, list := range []string{strings.Join(lookOrder[:8], ","), "gd,momentum,nesterov,adagrad,rmsprop,adam", "newton,newton-ls,bfgs,lbfgs", "gd,newton,gn,ig,pg,hig"} {
+		specs, err := batch.ParseMethods(list)
+		if err != nil {
+			t.Fatal(err)
+		}
+		colors := map[any]bool{}
+		for _, l := range methodLooks(specs) {
+			colors[l.color] = true
+		}
+		if len(colors) != len(specs) {
+			t.Errorf("%s: %d colours", list, len(colors))
+		}
+	}
+}
+
+// Printed in grey, minima can be told apart.
+func TestBasinColorsInGrey(t *testing.T) {
+	var grey []int
+	for _, c := range append([]color.RGBA{elsewhereColor}, basinColors...) {
+		grey = append(grey, int(color.GrayModel.Convert(c).(color.Gray).Y))
+	}
+	slices.Sort(grey)
+	for i := 1; i < len(grey); i++ {
+		if !(grey[i]-grey[i-1] >= 20) {
+			t.Errorf("greys %v: two are nearly one", grey)
+		}
+	}
+}
+
+// A method looks the same whatever the others are, and so does one of one's own.
+func TestLooksStay(t *testing.T) {
+	specs := []batch.Spec{{Method: &batch.Method{Name: "mine"}}}
+	for _, m := range batch.Methods() {
+		specs = append(specs, batch.Spec{Method: m})
+	}
+	all := methodLooks(specs)
+	for i, s := range specs {
+		if alone := methodLooks([]batch.Spec{s})[0]; !reflect.DeepEqual(alone, all[i]) {
+			t.Errorf("%s: %v alone, %v among all", s.Method.Name, alone, all[i])
+		}
 	}
 }
 

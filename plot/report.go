@@ -249,7 +249,7 @@ func (s *study) report() (*reportData, error) {
 		Limit: s.Sweep.Limits.Iterations, Starts: map[int][]num{}, Methods: []reportMethod{}, Points: []reportPoint{},
 		Curve: []reportCell{}, Samples: []reportCloud{}, Paths: []reportPath{}, Classes: []reportClass{}}
 	for m, label := range s.labels {
-		l := methodLook(m)
+		l := s.looks[m]
 		dash := []int{}
 		for _, x := range l.dash {
 			dash = append(dash, int(math.Round(float64(x))))

@@ -1,8 +1,10 @@
 package plot
 
 import (
+	"hash/fnv"
 	"image/color"
 	"math"
+	"slices"
 	"strconv"
 
 	xfont "golang.org/x/image/font"
@@ -11,6 +13,8 @@ import (
 	"gonum.org/v1/plot/text"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
+
+	"invar/batch"
 )
 
 // Okabe and Ito's colours, which the colour-blind can tell apart (Color Universal Design, 2008); for
@@ -91,9 +95,40 @@ type look struct {
 	marker polygon
 }
 
-// methodLook is the look of method i. Of two methods with one colour, dash and marker differ.
-func methodLook(i int) look {
-	return look{okabeIto[i%len(okabeIto)], dashes[(i+i/len(okabeIto))%len(dashes)], markers[(i+i/len(okabeIto))%len(markers)]}
+// lookOrder gives each built-in method a look of its own, the same in every picture. Methods eight places apart share a colour:
+// few lists have both.
+var lookOrder = []string{
+	"gd", "adam", "bfgs", "newton", "lm", "gn", "ig", "pg",
+	"lbfgs", "newton-ls", "hig", "momentum", "nesterov", "adagrad", "rmsprop", "pg-numeric",
+}
+
+// newLook is colour i, with a dash and a marker that differ from those of the same colour with another turn, 0 to 6.
+func newLook(i, turn int) look {
+	i %= len(okabeIto)
+	return look{okabeIto[i], dashes[(i+turn)%len(dashes)], markers[(i+turn)%len(markers)]}
+}
+
+// methodLooks are the looks of methods, which depend on their names. Where a method comes again with other settings, these
+// have the colours that follow. Of two methods with one colour, dash and marker differ.
+func methodLooks(specs []batch.Spec) []look {
+	var looks []look
+	again := map[string]int{}
+	for _, s := range specs {
+		name, n := s.Method.Name, len(okabeIto)
+		i := slices.Index(lookOrder, name)
+		if i < 0 { // a method of one's own
+			h := fnv.New32a()
+			h.Write([]byte(name))
+			i = len(lookOrder) + int(h.Sum32()%uint32(5*n))
+		}
+		turn := i / n
+		if k := again[name]; k > 0 {
+			i, turn = i+k, 2+(i+k/n)%5
+		}
+		again[name]++
+		looks = append(looks, newLook(i, turn))
+	}
+	return looks
 }
 
 func (l look) line(width vg.Length) draw.LineStyle {

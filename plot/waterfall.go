@@ -100,7 +100,7 @@ func waterfall(s *study) ([]*Figure, error) {
 			continue
 		}
 		line := lossLine(loss[m], y, floor, ceiling)
-		lk := methodLook(m)
+		lk := s.looks[m]
 		width := taper(m, len(s.specs), 1.4, 3.6)
 		p.Add(polyline{stairs(line, v), lk.line(width)}, dots{sparse(line, m, len(s.specs)), draw.GlyphStyle{Color: lk.color, Radius: 3, Shape: lk.marker}})
 		f.legend = append(f.legend, methodEntry(s.labels[m], lk, width))

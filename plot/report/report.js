@@ -144,6 +144,7 @@
     { field: 'iterations' }, { field: 'evaluations' }, { field: 'end', title: 'ends at' }];
   const dress = r => ({ ...r, at: tuple(r.from), end: tuple(r.to), lossText: short(r.loss) });
 
+  const outcomeShapes = ['circle', 'square', 'triangle-up', 'diamond', 'triangle-down', 'triangle-right']; // of minima
   function starts(point, method) {
     const cloud = report.samples.find(c => c.p === point && c.m === Math.max(method, 0));
     const classes = report.classes.filter(c => c.p === point);
@@ -159,7 +160,7 @@
     const layers = [{ params: [{ name: 'outcomes', select: { type: 'point', fields: ['outcome'] }, bind: 'legend' }],
       mark: { type: 'point', filled: true, size: 42 },
       encoding: { ...at, color: { field: 'outcome', type: 'nominal', title: 'outcome', sort: null, scale: { domain: used.map(c => c.label), range: used.map(c => c.color) } },
-        shape: { field: 'outcome', type: 'nominal', title: 'outcome', sort: null, scale: { domain: used.map(c => c.label), range: used.map(c => c.c === -1 ? 'cross' : 'circle') } },
+        shape: { field: 'outcome', type: 'nominal', title: 'outcome', sort: null, scale: { domain: used.map(c => c.label), range: used.map(c => c.c < 0 ? ['cross', 'triangle-left'][-1 - c.c] : outcomeShapes[c.c]) } },
         opacity: { condition: { param: 'outcomes', value: 0.85 }, value: 0.04 }, tooltip: sampleTip } }];
     if (!plain) layers.push(marks(f, at));
     return draw('starts', { width: 460, height: 430, title: labels[Math.max(method, 0)] + ', ' + report.points[point].label, data: { values }, layer: layers });
