@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"sync"
@@ -12,19 +13,25 @@ import (
 // columns says where the results that statistics are made of are in Batch.Out; -1: not there.
 type columns struct {
 	loss, distance, iteration, evaluations, fallbacks, status int
+
+	x, n int // the first coordinate of n, which follow each other
 }
 
 // counted are the results of p that statistics are made of, but for such as are zero in every sample.
 func counted(p *program.Program) []int {
+	names := []string{"loss", "distance", "iteration", "evaluations", "fallbacks", "status"}
+	for i := range p.Trial {
+		names = append(names, fmt.Sprintf("x%d", i)) // of the best sample
+	}
 	return slices.DeleteFunc(slices.Clone(p.Results), func(slot int) bool {
 		s := p.Slots[slot]
-		return s.Fixed || !slices.Contains([]string{"loss", "distance", "iteration", "evaluations", "fallbacks", "status"}, s.Name)
+		return s.Fixed || !slices.Contains(names, s.Name)
 	})
 }
 
 func newColumns(p *program.Program) columns {
 	at := func(name string) int { return Column(p, name) }
-	return columns{at("loss"), at("distance"), at("iteration"), at("evaluations"), at("fallbacks"), at("status")}
+	return columns{at("loss"), at("distance"), at("iteration"), at("evaluations"), at("fallbacks"), at("status"), at("x0"), len(p.Trial)}
 }
 
 // Column is the index in Batch.Out of the result with the given name, -1 if the
@@ -151,6 +158,7 @@ func (t *tally) add(c columns, b *program.Batch, at, k, start int, seconds float
 	if c.fallbacks >= 0 {
 		fallbacks = sum(col(c.fallbacks))
 	}
+	low := lowest(col(c.loss), col(c.status))
 
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -162,6 +170,9 @@ func (t *tally) add(c columns, b *program.Batch, at, k, start int, seconds float
 			converged++
 			t.iterations[int(iterations[j])]++
 		}
+	}
+	if low >= 0 && t.sum.Best.after(b.Out[c.loss][at+low], start+low) {
+		t.sum.Best = c.best(b, at+low, start+low)
 	}
 	t.sum.Fallbacks += fallbacks
 	t.sum.Evaluations += evaluations

@@ -116,6 +116,8 @@ type Cell struct {
 	IterationsMedian, IterationsP90 float64
 	LossMedian, DistanceMedian      float64
 
+	Best *Best // nil: all samples diverged
+
 	Fallbacks   int64   // steps that were not the method's own
 	Evaluations int64   // of the problem
 	Seconds     float64 // processor time of the samples

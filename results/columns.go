@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 
 	"github.com/parquet-go/parquet-go"
 
@@ -23,6 +24,27 @@ func ParamColumns(params, others []string) []string {
 		names = append(names, name)
 	}
 	return names
+}
+
+// BestColumns names the columns of the best sample of a cell, for n inputs.
+func BestColumns(n int) []string {
+	names := []string{"best_start", "best_loss"}
+	for _, c := range numbered("best_x", n, double) {
+		names = append(names, c.name)
+	}
+	return names
+}
+
+// BestRow is what is in BestColumns for a cell: NaN where all samples diverged.
+func BestRow(b *batch.Best, n int) []string {
+	if b == nil {
+		return slices.Repeat([]string{"NaN"}, 2+n)
+	}
+	row := []string{strconv.Itoa(b.Start)}
+	for _, x := range append([]float64{b.Loss}, b.X...) {
+		row = append(row, strconv.FormatFloat(x, 'g', -1, 64))
+	}
+	return row
 }
 
 // withParams puts the columns of the parameters between the method's and the others.

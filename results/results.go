@@ -120,7 +120,7 @@ func (f *Folder) Report() (*batch.Report, error) {
 		if !ok {
 			return nil, fmt.Errorf("results: %s: method %q is not one of the configuration's", filepath.Join(f.dir, jsonFile), c.Method)
 		}
-		cell, err := c.batch(spec, rep.Params)
+		cell, err := c.batch(spec, rep.Params, sw.Model.Problem().N())
 		if err != nil {
 			return nil, fmt.Errorf("results: %s: %w", filepath.Join(f.dir, jsonFile), err)
 		}

@@ -437,7 +437,7 @@ func (r *Run) writeAll(ctx context.Context, samples *sampleWriter, rep *batch.Re
 		}
 	}
 	label := batch.Labels(sw.Methods)
-	if err := r.write(csvFile, func(w io.Writer) error { return writeCSV(w, label, rep) }); err != nil {
+	if err := r.write(csvFile, func(w io.Writer) error { return writeCSV(w, label, rep, sw.Model.Problem().N()) }); err != nil {
 		return err
 	}
 	if err := r.finishRun(log, rep, labels, interrupted); err != nil {

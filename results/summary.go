@@ -39,6 +39,7 @@ type cell struct {
 	Fallbacks        int64              `json:"fallbacks"`
 	Evaluations      int64              `json:"evaluations"`
 	PathDeviation    *float64           `json:"path_deviation"`
+	Best             *batch.Best        `json:"best"`
 	Infinite         []string           `json:"infinite,omitempty"`
 	Status           map[string]int     `json:"status"`
 }
@@ -61,7 +62,7 @@ func fields(c *cell, b *batch.Cell) []field {
 
 func newCell(label string, params []string, b batch.Cell) cell {
 	c := cell{Method: label, Settings: b.Method.Set, Params: map[string]float64{}, Samples: b.Samples, Converged: b.Status[batch.Converged],
-		Diverged: b.Status[batch.Diverged], Fallbacks: b.Fallbacks, Evaluations: b.Evaluations, Status: map[string]int{}}
+		Diverged: b.Status[batch.Diverged], Fallbacks: b.Fallbacks, Evaluations: b.Evaluations, Best: b.Best, Status: map[string]int{}}
 	for i, name := range params {
 		c.Params[name] = b.Params[i]
 	}
@@ -81,9 +82,12 @@ func newCell(label string, params []string, b batch.Cell) cell {
 	return c
 }
 
-// batch is the cell as the sweep had it; the settings are those of spec.
-func (c *cell) batch(spec batch.Spec, params []string) (batch.Cell, error) {
-	b := batch.Cell{Method: spec, Samples: c.Samples, Status: map[batch.Status]int{}, Fallbacks: c.Fallbacks, Evaluations: c.Evaluations}
+// batch is the cell as the sweep had it, of a problem with n inputs; the settings are those of spec.
+func (c *cell) batch(spec batch.Spec, params []string, n int) (batch.Cell, error) {
+	b := batch.Cell{Method: spec, Samples: c.Samples, Status: map[batch.Status]int{}, Best: c.Best, Fallbacks: c.Fallbacks, Evaluations: c.Evaluations}
+	if c.Best != nil && len(c.Best.X) != n {
+		return b, fmt.Errorf("a result whose best x has %d numbers; %d are expected", len(c.Best.X), n)
+	}
 	for _, name := range params {
 		v, ok := c.Params[name]
 		if !ok {
@@ -144,19 +148,22 @@ func writeJSON(w io.Writer, s *summary, labels func(batch.Spec) string, rep *bat
 var statistics = []string{"samples", "converged", "iterations_median", "iterations_p90", "loss_median", "distance_median",
 	"diverged", "fallbacks", "evaluations", "path_deviation"}
 
-func writeCSV(w io.Writer, labels func(batch.Spec) string, rep *batch.Report) error {
+// writeCSV writes the cells of a problem with n inputs.
+func writeCSV(w io.Writer, labels func(batch.Spec) string, rep *batch.Report, n int) error {
 	out := csv.NewWriter(w)
-	params := ParamColumns(rep.Params, append([]string{"method"}, statistics...))
-	out.Write(append(append([]string{"method"}, params...), statistics...))
+	others := slices.Concat(statistics, BestColumns(n))
+	params := ParamColumns(rep.Params, append([]string{"method"}, others...))
+	out.Write(slices.Concat([]string{"method"}, params, others))
 	num := func(x float64) string { return strconv.FormatFloat(x, 'g', -1, 64) }
 	for _, c := range rep.Cells {
 		row := []string{labels(c.Method)}
 		for _, v := range c.Params {
 			row = append(row, num(v))
 		}
-		out.Write(append(row, strconv.Itoa(c.Samples), strconv.Itoa(c.Status[batch.Converged]),
+		row = append(row, strconv.Itoa(c.Samples), strconv.Itoa(c.Status[batch.Converged]),
 			num(c.IterationsMedian), num(c.IterationsP90), num(c.LossMedian), num(c.DistanceMedian),
-			strconv.Itoa(c.Status[batch.Diverged]), strconv.FormatInt(c.Fallbacks, 10), strconv.FormatInt(c.Evaluations, 10), num(c.PathDeviation)))
+			strconv.Itoa(c.Status[batch.Diverged]), strconv.FormatInt(c.Fallbacks, 10), strconv.FormatInt(c.Evaluations, 10), num(c.PathDeviation))
+		out.Write(append(row, BestRow(c.Best, n)...))
 	}
 	out.Flush()
 	return out.Error()

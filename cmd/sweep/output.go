@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -47,8 +48,10 @@ func row(c batch.Cell, num func(float64) string) []string {
 
 func reportCSV(w io.Writer, sw *batch.Sweep, rep *batch.Report) error {
 	c := csv.NewWriter(w)
-	params := results.ParamColumns(rep.Params, append([]string{"method"}, statistics...))
-	if err := c.Write(append(append([]string{"method"}, params...), statistics...)); err != nil {
+	n := sw.Model.Problem().N()
+	others := slices.Concat(statistics, results.BestColumns(n))
+	params := results.ParamColumns(rep.Params, append([]string{"method"}, others...))
+	if err := c.Write(slices.Concat([]string{"method"}, params, others)); err != nil {
 		return err
 	}
 	label := batch.Labels(sw.Methods)
@@ -57,7 +60,7 @@ func reportCSV(w io.Writer, sw *batch.Sweep, rep *batch.Report) error {
 		for _, v := range cell.Params {
 			r = append(r, exact(v))
 		}
-		if err := c.Write(append(r, row(cell, exact)...)); err != nil {
+		if err := c.Write(slices.Concat(r, row(cell, exact), results.BestRow(cell.Best, n))); err != nil {
 			return err
 		}
 	}
@@ -81,6 +84,7 @@ func reportJSON(w io.Writer, sw *batch.Sweep, rep *batch.Report) error {
 		Evaluations      int64              `json:"evaluations"`
 		PathDeviation    number             `json:"path_deviation"`
 		Seconds          number             `json:"seconds"`
+		Best             *batch.Best        `json:"best"`
 		Status           map[string]int     `json:"status"`
 	}
 	out := struct {
@@ -100,7 +104,7 @@ func reportJSON(w io.Writer, sw *batch.Sweep, rep *batch.Report) error {
 			IterationsMedian: number(c.IterationsMedian), IterationsP90: number(c.IterationsP90),
 			LossMedian: number(c.LossMedian), DistanceMedian: number(c.DistanceMedian),
 			Diverged: c.Status[batch.Diverged], Fallbacks: c.Fallbacks, Evaluations: c.Evaluations,
-			PathDeviation: number(c.PathDeviation), Seconds: number(c.Seconds), Status: map[string]int{},
+			PathDeviation: number(c.PathDeviation), Seconds: number(c.Seconds), Best: c.Best, Status: map[string]int{},
 		}
 		for st, n := range c.Status {
 			r.Status[st.String()] = n
@@ -112,8 +116,8 @@ func reportJSON(w io.Writer, sw *batch.Sweep, rep *batch.Report) error {
 	return e.Encode(out)
 }
 
-// reportTable prints a row for each cell, then one for each method, then what
-// became of the samples that did not converge.
+// reportTable prints a row for each cell, then one for each method, then the best samples of a
+// few grid points, then what became of the samples that did not converge.
 func reportTable(w io.Writer, sw *batch.Sweep, rep *batch.Report) error {
 	short := map[string]string{"iterations_median": "iterations", "iterations_p90": "p90", "loss_median": "loss", "distance_median": "distance",
 		"path_deviation": "deviation"}
@@ -141,6 +145,11 @@ func reportTable(w io.Writer, sw *batch.Sweep, rep *batch.Report) error {
 	}
 	if rep.Points > 1 {
 		if err := overview(w, sw, rep, label); err != nil {
+			return err
+		}
+	}
+	if rep.Points <= bestPoints {
+		if err := best(w, sw, rep, label); err != nil {
 			return err
 		}
 	}
@@ -199,6 +208,48 @@ func overview(w io.Writer, sw *batch.Sweep, rep *batch.Report, label func(batch.
 		return err
 	}
 	return t.write(w)
+}
+
+// bestPoints is the most grid points that have their best samples below the table; of more, CSV and JSON have them.
+const bestPoints = 5
+
+// best is a line for each grid point: where its sample with the lowest loss ended, whatever the method. Losses of several grid points
+// are not compared, as each has a loss of its own.
+func best(w io.Writer, sw *batch.Sweep, rep *batch.Report, label func(batch.Spec) string) error {
+	var points []batch.Cell // the best cell of each grid point
+	for _, c := range rep.Cells {
+		i := slices.IndexFunc(points, func(p batch.Cell) bool { return slices.Equal(p.Params, c.Params) })
+		switch {
+		case i < 0:
+			points = append(points, c)
+		case c.Best != nil && (points[i].Best == nil || c.Best.Loss < points[i].Best.Loss):
+			points[i] = c
+		}
+	}
+	gap := "\n"
+	for _, c := range points {
+		if c.Best == nil {
+			continue
+		}
+		line := []string{"Best"}
+		if rep.Points > 1 {
+			line = append(line, "at")
+			at := named(sw, c.Params)
+			for _, a := range sw.Grid {
+				line = append(line, a.Name+"="+shortNumber(at[a.Name]))
+			}
+		}
+		line[len(line)-1] += ":"
+		for i, x := range c.Best.X {
+			line = append(line, sw.Model.Problem().Inputs[i]+"="+exact(x))
+		}
+		line[len(line)-1] += fmt.Sprintf(", loss %s (%s, start %d)", exact(c.Best.Loss), label(c.Method), c.Best.Start)
+		if _, err := io.WriteString(w, gap+wrap(strings.Join(line, " "), "", min(columns(w), longLine))+"\n"); err != nil {
+			return err
+		}
+		gap = ""
+	}
+	return nil
 }
 
 // notes counts the samples by status, with what can be done about each.
