@@ -5,6 +5,7 @@ import (
 	"io"
 	"math"
 	"math/rand/v2"
+	"reflect"
 	"testing"
 
 	"invar/batch"
@@ -118,7 +119,7 @@ func TestThreads(t *testing.T) {
 		for i := range want.Cells {
 			a, b := want.Cells[i], got.Cells[i]
 			if a.Status[batch.Converged] != b.Status[batch.Converged] || !sameBits(a.LossMedian, b.LossMedian) || !sameBits(a.DistanceMedian, b.DistanceMedian) ||
-				!sameBits(a.IterationsP90, b.IterationsP90) || a.Evaluations != b.Evaluations || !sameBits(a.PathDeviation, b.PathDeviation) {
+				!sameBits(a.IterationsP90, b.IterationsP90) || a.Evaluations != b.Evaluations || !sameBits(a.PathDeviation, b.PathDeviation) || !reflect.DeepEqual(a.Best, b.Best) {
 				t.Errorf("%d threads: cell %d differs: %+v, want %+v", threads, i, b, a)
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -65,6 +66,9 @@ func TestSamplesMatchReport(t *testing.T) {
 		c.Status[s.Status]++
 		c.Evaluations += int64(s.Evaluations)
 		c.Fallbacks += int64(s.Fallbacks)
+		if s.Status != batch.Diverged && (c.Best == nil || s.Loss < c.Best.Loss) {
+			c.Best = &batch.Best{Start: s.Start, Loss: s.Loss, X: slices.Clone(s.X)}
+		}
 		n++
 	}
 	if n != cells*starts {
@@ -75,6 +79,9 @@ func TestSamplesMatchReport(t *testing.T) {
 			if c.Status[st] != rep.Cells[i].Status[st] {
 				t.Errorf("cell %d: %d samples %v, the report has %d", i, c.Status[st], st, rep.Cells[i].Status[st])
 			}
+		}
+		if !reflect.DeepEqual(c.Best, rep.Cells[i].Best) {
+			t.Errorf("cell %d: the best sample is %+v, the report has %+v", i, c.Best, rep.Cells[i].Best)
 		}
 		if c.Evaluations != rep.Cells[i].Evaluations || c.Fallbacks != rep.Cells[i].Fallbacks {
 			t.Errorf("cell %d: %d evaluations, %d fallbacks; the report has %d, %d", i, c.Evaluations, c.Fallbacks, rep.Cells[i].Evaluations, rep.Cells[i].Fallbacks)

@@ -270,6 +270,18 @@ box = [[-1, 3]]
 			if d := cmp.Diff(rep, again, bare); d != "" {
 				t.Errorf("report (-run +folder):\n%.2000s", d)
 			}
+			starts := len(got) / len(again.Cells)
+			for i, c := range again.Cells {
+				var best *batch.Best
+				for _, s := range got[i*starts : (i+1)*starts] {
+					if s.Status != batch.Diverged && (best == nil || s.Loss < best.Loss) {
+						best = &batch.Best{Start: int(s.Start), Loss: s.Loss, X: s.X}
+					}
+				}
+				if d := cmp.Diff(best, c.Best); d != "" {
+					t.Errorf("cell %d: the best sample (-samples +report):\n%s", i, d)
+				}
+			}
 			gotPaths, err := f.Paths()
 			must(t, err)
 			if d := cmp.Diff(paths, gotPaths, bare); d != "" {

@@ -94,19 +94,23 @@ def square(sweep, out):
     c = pd.read_csv(out / "summary.csv")
     check("summary columns", list(c.columns),
           ["method", "alpha", "samples", "converged", "iterations_median", "iterations_p90", "loss_median", "distance_median",
-           "diverged", "fallbacks", "evaluations", "path_deviation"])
+           "diverged", "fallbacks", "evaluations", "path_deviation", "best_start", "best_loss", "best_x_0", "best_x_1"])
     check("summary types", [kind(t) for t in c.dtypes],
-          ["string", "float64", "int64", "int64", "float64", "float64", "float64", "float64", "int64", "int64", "int64", "float64"])
+          ["string", "float64", "int64", "int64", "float64", "float64", "float64", "float64", "int64", "int64", "int64", "float64",
+           "int64", "float64", "float64", "float64"])
     by = s.groupby(["method", "alpha"], sort=False)
     check("converged per cell", list(c.converged), list(by.status.agg(lambda x: int((x == "converged").sum()))))
     check("evaluations per cell", list(c.evaluations), list(by.evaluations.sum()))
     nearest_rank = lambda x: float(np.sort(np.where(np.isnan(x), np.inf, x))[(len(x) + 1) // 2 - 1])
+    best = s.loc[s[s.status != "diverged"].groupby(["method", "alpha"], sort=False).loss.idxmin()]
+    check("best samples", c[["best_start", "best_loss", "best_x_0", "best_x_1"]].to_numpy().tolist(), best[["start", "loss", "x_0", "x_1"]].to_numpy().tolist())
     check("median loss per cell", list(c.loss_median), [nearest_rank(g.loss.to_numpy()) for _, g in by])
 
     j = json.loads((out / "summary.json").read_text())
     check("summary.json", (j["problem"], j["complete"], j["samples"], j["samples_done"], len(j["results"])), ("square", True, 15000, 15000, 15))
     for row, r in zip(c.itertuples(), j["results"]):
         check("the two summaries", (row.method, row.alpha, row.converged, row.evaluations), (r["method"], r["params"]["alpha"], r["converged"], r["evaluations"]))
+        check("the best of the two summaries", (row.best_start, row.best_loss, [row.best_x_0, row.best_x_1]), tuple(r["best"].values()))
         check("infinite", "path_deviation" in r.get("infinite", []), bool(np.isinf(row.path_deviation)))
     check("pandas reads the cells", len(pd.json_normalize(j["results"])), 15)
 
