@@ -81,20 +81,11 @@ func TestForbiddenPages(t *testing.T) {
 	if line := "sweep: no native code: " + why + "; using the portable engine\n"; code != exitOK || stderr != line {
 		t.Errorf("exit code %d with %q, want 0 with %q", code, stderr, line)
 	}
-	if withoutTimes(got) != withoutTimes(want.String()) {
+	if withoutSeconds(got) != withoutSeconds(want.String()) {
 		t.Errorf("it prints\n%swant\n%s", got, &want)
 	}
 	_, stderr, code = command(args + " --engine native")
 	if line := "sweep: --engine native does not work here: no native code: " + why + "\n"; code != exitUsage || stderr != line {
 		t.Errorf("exit code %d with %q, want %d with %q", code, stderr, exitUsage, line)
 	}
-}
-
-// withoutTimes leaves out the last column of a table, the processor time.
-func withoutTimes(csv string) string {
-	var b strings.Builder
-	for line := range strings.Lines(csv) {
-		b.WriteString(line[:strings.LastIndexByte(line, ',')] + "\n")
-	}
-	return b.String()
 }
