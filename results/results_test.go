@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -288,6 +289,32 @@ box = [[-1, 3]]
 				t.Errorf("paths (-run +folder):\n%.2000s", d)
 			}
 		})
+	}
+}
+
+// A summary whose best point is not one of the problem's is refused, and one without is read.
+func TestBestIsRead(t *testing.T) {
+	dir := fill(t, configOf(t, "square", "", 20, "gd"))
+	file := filepath.Join(dir, jsonFile)
+	data, err := os.ReadFile(file)
+	must(t, err)
+	best := regexp.MustCompile(`"best":\{.*?\}`)
+	for to, says := range map[string]string{`"best":null`: "", `"best":{"start":1,"loss":2,"x":[3]}`: "best x has 1 numbers; 2 are expected"} {
+		if !best.Match(data) {
+			t.Fatalf("no best sample in %s", data)
+		}
+		must(t, os.WriteFile(file, best.ReplaceAll(data, []byte(to)), 0o644))
+		f, err := Open(dir)
+		must(t, err)
+		rep, err := f.Report()
+		switch {
+		case says != "":
+			if err == nil || !strings.Contains(err.Error(), says) {
+				t.Errorf("%s: error %v, want one that says %q", to, err, says)
+			}
+		case err != nil || rep.Cells[0].Best != nil:
+			t.Errorf("%s: error %v, best %+v", to, err, rep.Cells[0].Best)
+		}
 	}
 }
 
