@@ -245,12 +245,15 @@ func TestCheck(t *testing.T) {
 		t.Fatal(err)
 	}
 	for what, spoil := range map[string]func(*batch.Sweep){
-		"no methods":           func(s *batch.Sweep) { s.Methods = nil },
-		"no starts":            func(s *batch.Sweep) { s.Starts = batch.Points{} },
-		"no inverse":           func(s *batch.Sweep) { s.Methods = specs(t, "pg") },
-		"unknown param":        func(s *batch.Sweep) { s.Grid = batch.Grid{{Name: "beta", Values: []float64{1}}} },
-		"param twice":          func(s *batch.Sweep) { s.Grid = append(alphas(t, "1"), alphas(t, "2")...) },
-		"value twice":          func(s *batch.Sweep) { s.Grid = alphas(t, "1,2,1") },
+		"no methods":    func(s *batch.Sweep) { s.Methods = nil },
+		"no starts":     func(s *batch.Sweep) { s.Starts = batch.Points{} },
+		"no inverse":    func(s *batch.Sweep) { s.Methods = specs(t, "pg") },
+		"unknown param": func(s *batch.Sweep) { s.Grid = batch.Grid{{Name: "beta", Values: []float64{1}}} },
+		"param twice":   func(s *batch.Sweep) { s.Grid = append(alphas(t, "1"), alphas(t, "2")...) },
+		"value twice":   func(s *batch.Sweep) { s.Grid = alphas(t, "1,2,1") },
+		"value twice in float32": func(s *batch.Sweep) {
+			s.DType, s.Grid = program.F32, alphas(t, "1,2,1.00000000001")
+		},
 		"empty axis":           func(s *batch.Sweep) { s.Grid = batch.Grid{{Name: "alpha"}} },
 		"unknown setting":      func(s *batch.Sweep) { s.Methods[0].Set = map[string]float64{"rate": 1} },
 		"setting not in range": func(s *batch.Sweep) { s.Methods[0].Set = map[string]float64{"lr": math.NaN()} },

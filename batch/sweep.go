@@ -224,7 +224,7 @@ func (sw *Sweep) Check() error {
 	return sw.checkDType()
 }
 
-// checkDType refuses what float32 has no numbers for.
+// checkDType refuses what float32 has no numbers for, or one number for two.
 func (sw *Sweep) checkDType() error {
 	if sw.DType != program.F32 {
 		return nil
@@ -240,6 +240,14 @@ func (sw *Sweep) checkDType() error {
 		for _, x := range a.Values {
 			if err := fitsFloat32("parameter "+a.Name, x); err != nil {
 				return err
+			}
+		}
+	}
+	for _, a := range sw.Grid {
+		values := slices.Sorted(slices.Values(a.Values))
+		for i, v := range values[1:] {
+			if float32(v) == float32(values[i]) {
+				return fmt.Errorf("batch: parameter %q has the values %v and %v, which are one in float32; each value once is allowed", a.Name, values[i], v)
 			}
 		}
 	}

@@ -151,11 +151,12 @@ func params(sw *batch.Sweep, point int) []float64 {
 	return v
 }
 
-// key tells grid points apart by their parameters.
-func key(params []float64) string {
+// key tells the grid points of a sweep apart by their parameters, rounded to the numbers that samples compute with, as those
+// in a result folder are.
+func key(sw *batch.Sweep, params []float64) string {
 	var b strings.Builder
 	for _, v := range params {
-		b.WriteString(strconv.FormatUint(math.Float64bits(v), 36) + " ")
+		b.WriteString(strconv.FormatUint(sw.DType.Bits(v), 36) + " ")
 	}
 	return b.String()
 }
@@ -178,7 +179,7 @@ func NewRecorder(sw *batch.Sweep, o Options) (*Recorder, error) {
 	}
 	r := &Recorder{sw: sw, wanted: map[int]bool{}, known: map[string]bool{}, keep: keepStarts(len(sw.Methods), len(l.points))}
 	for _, p := range l.points {
-		r.wanted[p], r.known[key(params(sw, p))] = true, true
+		r.wanted[p], r.known[key(sw, params(sw, p))] = true, true
 	}
 	return r, nil
 }
@@ -230,7 +231,7 @@ func (r *Recorder) Chunk(c *batch.Chunk) error {
 
 // Add takes one sample, from wherever it comes; it copies what it keeps.
 func (r *Recorder) Add(s Sample) {
-	if s.Start >= r.keep || !r.known[key(s.Params)] {
+	if s.Start >= r.keep || !r.known[key(r.sw, s.Params)] {
 		return
 	}
 	s.Params, s.X0, s.X = slices.Clone(s.Params), slices.Clone(s.X0), slices.Clone(s.X)
@@ -301,7 +302,7 @@ func newStudy(d *Data, o Options) (*study, error) {
 	for i, k := range s.points {
 		v := params(d.Sweep, k)
 		s.params = append(s.params, v)
-		at[key(v)] = i
+		at[key(d.Sweep, v)] = i
 	}
 	method := map[string]int{}
 	for i, spec := range d.Sweep.Methods {
@@ -322,7 +323,7 @@ func newStudy(d *Data, o Options) (*study, error) {
 			return 0, 0, false
 		}
 		m, ok := method[spec.String()]
-		point, there := at[key(params)]
+		point, there := at[key(d.Sweep, params)]
 		return m, point, ok && there
 	}
 	for i := range d.Cells {
@@ -342,7 +343,7 @@ func newStudy(d *Data, o Options) (*study, error) {
 	}
 	for i := range d.Samples {
 		x := &d.Samples[i]
-		if k, ok := at[key(x.Params)]; ok && x.Method >= 0 && x.Method < len(s.specs) {
+		if k, ok := at[key(d.Sweep, x.Params)]; ok && x.Method >= 0 && x.Method < len(s.specs) {
 			s.samples[x.Method][k] = append(s.samples[x.Method][k], x)
 		}
 	}

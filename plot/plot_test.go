@@ -26,6 +26,7 @@ import (
 	"invar/cpu"
 	"invar/graph"
 	"invar/problem"
+	"invar/program"
 )
 
 // figure finds a figure by name.
@@ -732,6 +733,25 @@ func TestRecorder(t *testing.T) {
 	if len(r.Samples()) != 4*3*2 {
 		t.Errorf("%d samples, want %d", len(r.Samples()), 4*3*2)
 	}
+}
+
+// The samples of a sweep in float32 have, in a result folder, its parameters as they were computed with; they belong to the
+// grid points all the same.
+func TestRecorderFloat32(t *testing.T) {
+	d := run(t, "rosenbrock", "0.1,0.2", 3, Options{}, "lm")
+	d.Sweep.DType = program.F32
+	r, err := NewRecorder(d.Sweep, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range d.Samples {
+		x.Params = []float64{float64(float32(x.Params[0]))}
+		r.Add(x)
+	}
+	if d.Samples = r.Samples(); len(d.Samples) != 2*3 {
+		t.Errorf("%d samples are kept, want %d", len(d.Samples), 2*3)
+	}
+	figure(t, figures(t, d, Options{}), "waterfall")
 }
 
 // checkReport writes a report and looks through it.
