@@ -151,7 +151,7 @@ func (t *tracer) trace(ctx context.Context, point int) (*paths, error) {
 	p := t.sw.Model.Problem()
 	n, m := p.N(), p.M()
 	status := Column(t.prog, "status")
-	params := t.sw.params(point)
+	params := t.sw.Params(point)
 	for s := range r.of {
 		path := &r.of[s]
 		*path = Path{Method: t.spec, Params: params, Start: s, Status: Status(b.Out[status][s]), X: path.X[:0], Y: path.Y[:0], Loss: path.Loss[:0]}

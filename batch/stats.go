@@ -74,7 +74,7 @@ func (ts *tallies) add(c *Chunk) (converged int64) {
 		converged += more
 		if last {
 			cell := t.cell()
-			cell.Method, cell.Params = ts.spec, ts.sw.params(point)
+			cell.Method, cell.Params = ts.spec, ts.sw.Params(point)
 			t.reset()
 			ts.memory.tallies.put(t)
 			ts.mu.Lock()

@@ -319,8 +319,8 @@ func (sw *Sweep) defaults() map[string]float64 {
 	return d
 }
 
-// params are all parameters at a grid point, in the problem's order.
-func (sw *Sweep) params(point int) []float64 {
+// Params are all parameters at a grid point, in the problem's order, as given: [DType] does not round them.
+func (sw *Sweep) Params(point int) []float64 {
 	at := sw.Grid.At(point)
 	var v []float64
 	for _, q := range sw.Model.Problem().Params {
@@ -386,7 +386,7 @@ func (sw *Sweep) inputs(first int64, n int, params, x [][]float64, index []float
 		point := int((first + int64(at)) / int64(starts))
 		start := int((first + int64(at)) % int64(starts))
 		k := min(n-at, starts-start)
-		for i, v := range sw.params(point) {
+		for i, v := range sw.Params(point) {
 			col := params[i][at : at+k]
 			for j := range col {
 				col[j] = v

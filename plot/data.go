@@ -138,21 +138,7 @@ func axisNames(g batch.Grid) []string {
 	return names
 }
 
-// params are all parameters at a grid point, in the problem's order.
-func params(sw *batch.Sweep, point int) []float64 {
-	at := sw.Model.Problem().Defaults()
-	for k, v := range sw.Grid.At(point) {
-		at[sw.Grid[k].Name] = v
-	}
-	var v []float64
-	for _, q := range sw.Model.Problem().Params {
-		v = append(v, at[q.Name])
-	}
-	return v
-}
-
-// key tells the grid points of a sweep apart by their parameters, rounded to the numbers that samples compute with, as those
-// in a result folder are.
+// key tells the grid points of a sweep apart by their parameters, as given or rounded to the numbers that samples compute with.
 func key(sw *batch.Sweep, params []float64) string {
 	var b strings.Builder
 	for _, v := range params {
@@ -179,7 +165,7 @@ func NewRecorder(sw *batch.Sweep, o Options) (*Recorder, error) {
 	}
 	r := &Recorder{sw: sw, wanted: map[int]bool{}, known: map[string]bool{}, keep: keepStarts(len(sw.Methods), len(l.points))}
 	for _, p := range l.points {
-		r.wanted[p], r.known[key(sw, params(sw, p))] = true, true
+		r.wanted[p], r.known[key(sw, sw.Params(p))] = true, true
 	}
 	return r, nil
 }
@@ -214,7 +200,7 @@ func (r *Recorder) Chunk(c *batch.Chunk) error {
 			continue
 		}
 		if point != last {
-			at, last = params(r.sw, point), point
+			at, last = r.sw.Params(point), point
 		}
 		s := Sample{Method: c.Method, Params: at, Start: start, Loss: loss[k], Distance: math.NaN(),
 			Iterations: int64(iterations[k]), Evaluations: int64(evaluations[k]), Status: batch.Status(status[k])}
@@ -300,7 +286,7 @@ func newStudy(d *Data, o Options) (*study, error) {
 	p := d.Sweep.Model.Problem()
 	at := map[string]int{}
 	for i, k := range s.points {
-		v := params(d.Sweep, k)
+		v := d.Sweep.Params(k)
 		s.params = append(s.params, v)
 		at[key(d.Sweep, v)] = i
 	}

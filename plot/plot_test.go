@@ -735,8 +735,8 @@ func TestRecorder(t *testing.T) {
 	}
 }
 
-// The samples of a sweep in float32 have, in a result folder, its parameters as they were computed with; they belong to the
-// grid points all the same.
+// The samples of a sweep in float32 may come with its parameters as they were computed with; they belong to the grid points all
+// the same.
 func TestRecorderFloat32(t *testing.T) {
 	d := run(t, "rosenbrock", "0.1,0.2", 3, Options{}, "lm")
 	d.Sweep.DType = program.F32

@@ -10,6 +10,8 @@ const (
 	carryCost = 2
 	// A loop of fewer trips does not gain enough to have its first trip's part written a second time.
 	carryTrips = 4
+	// Of the guards of one condition so many are looked at for each that may be one of them.
+	guardTries = 16
 )
 
 // carryOver is f with what the trips of its loops have in common with those before them carried. The outputs keep their
@@ -110,8 +112,9 @@ func (c *carrier) loop(at, end int) {
 		case in.Op == OpPhi:
 			c.next[i] = in.B
 		case in.Op == OpGuard:
-			for _, later := range c.guards[c.after(in.A)] {
-				if c.sameGuard(int(i), later) {
+			later := c.guards[c.after(in.A)]
+			for _, g := range later[:min(guardTries, len(later))] {
+				if c.sameGuard(int(i), g) {
 					break
 				}
 			}

@@ -10,6 +10,7 @@ import (
 	"github.com/parquet-go/parquet-go"
 
 	"invar/batch"
+	"invar/program"
 )
 
 // ParamColumns names the columns of the parameters in a table that has the others, too: by the parameters' own
@@ -94,8 +95,7 @@ func pathColumns(params []string, n, m int) []column {
 // sampleWriter writes samples.parquet.
 type sampleWriter struct {
 	*parquetFile
-	starts  int64
-	np      int      // parameters
+	sweep   *batch.Sweep
 	results []string // the columns of a program that follow the start, in order
 	runs    [][]run  // of each parameter and the start in a chunk
 }
@@ -103,7 +103,7 @@ type sampleWriter struct {
 // newSamples begins samples.parquet for a sweep that is resolved.
 func newSamples(dir, temp string, sw *batch.Sweep, labels []string, e *encoders) (*sampleWriter, error) {
 	p := sw.Model.Problem()
-	s := &sampleWriter{starts: int64(sw.Starts.Len()), np: len(p.Params), runs: make([][]run, len(p.Params)+1)}
+	s := &sampleWriter{sweep: sw, runs: make([][]run, len(p.Params)+1)}
 	for i := range p.N() {
 		s.results = append(s.results, fmt.Sprintf("x%d", i))
 	}
@@ -134,24 +134,32 @@ func statusLabels() []string {
 
 // chunk writes a chunk.
 func (s *sampleWriter) chunk(c *batch.Chunk) error {
-	n := c.Batch.N
+	n, np, starts := c.Batch.N, len(s.runs)-1, int64(s.sweep.Starts.Len())
 	for k := range s.runs {
 		s.runs[k] = s.runs[k][:0]
 	}
 	for at := 0; at < n; { // from one grid point to the next
-		start := (c.First + int64(at)) % s.starts
-		k := int(min(int64(n-at), s.starts-start))
-		for i, x := range c.Batch.In[:s.np] {
-			s.runs[i] = append(s.runs[i], run{first: x[at], n: k})
+		point, start := (c.First+int64(at))/starts, (c.First+int64(at))%starts
+		k := int(min(int64(n-at), starts-start))
+		var given []float64
+		if s.sweep.DType == program.F32 { // which rounds what samples compute with
+			given = s.sweep.Params(int(point))
 		}
-		s.runs[s.np] = append(s.runs[s.np], run{first: float64(start), n: k, up: true})
+		for i, x := range c.Batch.In[:np] {
+			v := x[at]
+			if given != nil {
+				v = given[i]
+			}
+			s.runs[i] = append(s.runs[i], run{first: v, n: k})
+		}
+		s.runs[np] = append(s.runs[np], run{first: float64(start), n: k, up: true})
 		at += k
 	}
 	columns := []series{constant(float64(c.Method), n)}
 	for _, r := range s.runs {
 		columns = append(columns, series{runs: r})
 	}
-	for _, x := range c.Batch.In[s.np:] {
+	for _, x := range c.Batch.In[np:] {
 		columns = append(columns, series{numbers: x})
 	}
 	for _, name := range s.results {

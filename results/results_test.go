@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -337,6 +338,22 @@ func TestColumns(t *testing.T) {
 		if c.got != c.want {
 			t.Errorf("columns\n%s, want\n%s", c.got, c.want)
 		}
+	}
+}
+
+// In float32 the parameters of samples are those of the other files, not what they are rounded to.
+func TestParamsFloat32(t *testing.T) {
+	c := configOf(t, "square", "0.1,0.3", 5, "newton")
+	c.DType = program.F32
+	f, err := Open(fill(t, c))
+	must(t, err)
+	have := map[float64]int{}
+	must(t, f.Samples(func(s *Sample) error {
+		have[s.Params[0]]++
+		return nil
+	}))
+	if want := map[float64]int{0.1: 5, 0.3: 5}; !maps.Equal(have, want) {
+		t.Errorf("samples by alpha: %v, want %v", have, want)
 	}
 }
 

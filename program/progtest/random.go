@@ -637,7 +637,7 @@ func (g *writer) loop() {
 	}
 	c := counter{lo: r.IntN(5) - 2}
 	lo := program.At(c.lo)
-	c.hi = c.lo + r.IntN(4) - 1
+	c.hi = c.lo + r.IntN(7) - 1
 	hi := program.At(c.hi + 1)
 	if len(g.loops) > 0 && r.IntN(2) == 0 { // a triangle
 		o := g.loops[len(g.loops)-1]
