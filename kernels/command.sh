@@ -87,7 +87,9 @@ for k in 1 20 60 100 150 200 250 300 350 400 500; do
 done
 says auto-200 "on the CPU from here, because of the GPU: cuda:0: "
 grep -q '"engine": "cuda:0, then ' "$tmp/auto-200/run.json" || fail "run.json does not name both engines"
-run kept 1 "${with[@]}" CUDASTANDIN=lost=400 -- --device cuda "${args[@]}" --out "$tmp/kept"
+run early 1 "${with[@]}" CUDASTANDIN=lost=400 -- --device cuda "${args[@]}" --out "$tmp/early"
+says early "run it again with: sweep --resume" # nothing is saved in the first half second
+run kept 1 "${with[@]}" CUDASTANDIN=lost=400,pause=100000 -- --device cuda "${args[@]}" --out "$tmp/kept"
 says kept "what is finished is kept, go on with: sweep --resume"
 [ "$(wc -l <"$tmp/kept.err")" = 1 ] || fail "a lost GPU: more than one line"
 [ "$(stat -c %s "$tmp/kept/partial/chunks.bin")" -gt 48 ] || fail "a lost GPU: nothing is kept"

@@ -105,19 +105,12 @@ func interrupt(t testing.TB, r *Run, part float64) {
 	if r.config.Shard.Count > 0 {
 		total /= float64(r.config.Shard.Count)
 	}
-	total -= float64(r.saved())
+	total -= float64(r.Saved())
 	left := int(part * total)
 	sw.Engine, sw.Threads = &breaking{left: &left, cancel: cancel}, 1
 	if _, err := r.Do(ctx); err != context.Canceled {
 		t.Fatalf("error %v, want context.Canceled", err)
 	}
-}
-
-func (r *Run) saved() int64 {
-	if r.journal == nil {
-		return 0
-	}
-	return r.journal.samples
 }
 
 // breaking is an engine that cancels the sweep when it has run so many samples; those whose paths are traced are not counted.

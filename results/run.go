@@ -277,6 +277,16 @@ func describe(h hash.Hash, f *program.Func) {
 	}
 }
 
+// Saved is how many samples need not be run again when the sweep is resumed.
+func (r *Run) Saved() int64 {
+	if r.journal == nil {
+		return 0
+	}
+	r.journal.mu.Lock()
+	defer r.journal.mu.Unlock()
+	return r.journal.samples
+}
+
 // Config is the sweep's configuration.
 func (r *Run) Config() *Config { return r.config }
 

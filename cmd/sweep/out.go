@@ -278,6 +278,9 @@ func (o *output) hint(err error, run *results.Run) error {
 	if _, serr := os.Stat(run.Dir()); serr != nil {
 		return err
 	}
+	if run.Saved() == 0 { // in the first half second of a sweep
+		return fmt.Errorf("%w; run it again with: sweep --resume %s", err, run.Dir())
+	}
 	return fmt.Errorf("%w; what is finished is kept, go on with: sweep --resume %s", err, run.Dir())
 }
 
