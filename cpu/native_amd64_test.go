@@ -187,9 +187,10 @@ func TestNativeRuns(t *testing.T) {
 	for seed := range uint64(150) {
 		runs += agreeOn(t, seed, all, iteration)
 	}
-	usual := slices.DeleteFunc(all, func(v variant) bool { return v.call > 0 }) // short calls have none
-	if runs < 150*len(usual)/3 {                                                // few fit the registers of three vectors of AVX2
-		t.Errorf("%d of %d variants have runs, want a third of them", runs, 150*len(usual))
+	// Short calls have none, and few fit the registers of three vectors of AVX2.
+	usual := slices.DeleteFunc(all, func(v variant) bool { return v.call > 0 || !v.isa.zmm && v.vectors > 2 })
+	if runs < 150*len(usual)/2 {
+		t.Errorf("%d of %d variants have runs, want half of them", runs, 150*len(usual))
 	}
 }
 

@@ -62,6 +62,8 @@ type lowered struct {
 
 	loopPressure, loopMasks int // the same in loops
 	loopCost                float64
+
+	longest float64 // see wait; 0: not known yet
 }
 
 // lower prepares f, whose first stored outputs go to memory. With kmasks Bools live in mask registers, and a comparison
@@ -118,7 +120,14 @@ func lower(w *workspace, f *program.Func, stored int, kmasks, ordered bool) *low
 
 // wait is the longest chain of operations from the inputs to the outputs that go to memory, by their latencies: what a step
 // that follows the one before at once waits for. In loops each trip waits for the one before; blocks of guards are skipped.
-func (l *lowered) wait() (most float64) {
+func (l *lowered) wait() float64 {
+	if l.longest == 0 {
+		l.longest = l.chain()
+	}
+	return l.longest
+}
+
+func (l *lowered) chain() (most float64) {
 	at, trips, stored := make([]float64, len(l.nodes)), l.f.Trips(), 0.0
 	for i := range l.nodes {
 		x := &l.nodes[i]
